@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"kafkarest/bench/suite"
+)
+
+// preface is what a reader of the table has to know. The table comes below it.
+const preface = `# Benchmarks
+
+Written by ` + "`make bench`" + `; do not edit the table by hand.
+
+The *floor* is the least Go handler that could do the job: it parses the same body with the same JSON library, and produces or
+consumes with the same Kafka client (acks=all, idempotent, no linger), and does nothing else: no limits, no logs, no validation beyond
+the parse (` + "`bench/floor`" + `). The ratio column is the figure divided by the floor's; for processor time and memory smaller is better.
+
+How to read it
+
+- Generator, Kafka and every side share the machine's cores, so requests/s and times say what the machine gave; the processor time of
+  the side's own process is the figure to compare. It is read from the kernel at the start and end of the timed section.
+- Every side is driven in turn with the same bytes, the rounds interleaved; each figure is the median over the rounds.
+- Every reply is checked (status 200, an offset for each record, no error code), and what landed in Kafka is counted from the end
+  offsets: a difference is an ERROR row. A read must give every record once and skip none.
+- Consuming is timed from the creation of the consumer (a group of its own) to the last record; a read asks for up to 1,000,000 bytes.
+- The proxy runs with its default settings and writes its log to a file.
+- "RSS MB at most" is the peak within the timed section.
+- The long-polls wait 30 s on a topic in which nothing is. Each of the clients of the missing topic sends at most 20 requests a second.
+
+`
+
+// describe says what ran where: the lines between the preface and the table.
+func describe(ctx context.Context, kafka, proxy string, o suite.Options) string {
+	var b strings.Builder
+	line := func(name, value string) { fmt.Fprintf(&b, "- %s: %s\n", name, value) }
+	line("Date", time.Now().UTC().Format(time.DateOnly))
+	line("Machine", machine())
+	line("Kafka", kafka)
+	line("Go", runtime.Version()+clientVersions())
+	if proxy != "" {
+		line("kafka-rest", firstLineOf(ctx, proxy, "version"))
+	}
+	line("Rounds", fmt.Sprint(o.Rounds))
+	line("Command", "`"+command(o)+"`")
+	return b.String()
+}
+
+func document(about, table string) string { return preface + about + "\n" + table }
+
+func command(o suite.Options) string {
+	text := fmt.Sprintf("go run ./bench/cmd/bench -rounds %d", o.Rounds)
+	if o.Quick {
+		text += " -quick"
+	}
+	if o.Only != nil {
+		text += fmt.Sprintf(" -only '%s'", o.Only)
+	}
+	for _, p := range o.Peers {
+		text += fmt.Sprintf(" (peer %s)", p.Name)
+	}
+	return text
+}
+
+func machine() string {
+	text := fmt.Sprintf("%d × %s", runtime.NumCPU(), field("/proc/cpuinfo", "model name"))
+	if memory := field("/proc/meminfo", "MemTotal"); memory != "" {
+		text += ", " + memory
+	}
+	var name unix.Utsname
+	if unix.Uname(&name) == nil {
+		text += ", Linux " + unix.ByteSliceToString(name.Release[:])
+	}
+	return text + " " + runtime.GOARCH
+}
+
+// field is the value of the first line "name : value" of a file, or "".
+func field(path, name string) string {
+	text, _ := os.ReadFile(path) // "" then
+	for line := range strings.Lines(string(text)) {
+		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// clientVersions names the libraries that the sides share.
+func clientVersions() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	text := ""
+	for _, dep := range info.Deps {
+		switch dep.Path {
+		case "github.com/twmb/franz-go", "github.com/go-json-experiment/json":
+			text += ", " + dep.Path + " " + dep.Version
+		}
+	}
+	return text
+}
+
+func firstLineOf(ctx context.Context, path string, args ...string) string {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, path, args...).Output()
+	if err != nil {
+		return "unknown"
+	}
+	line, _, _ := strings.Cut(string(out), "\n")
+	return line
+}

@@ -1,0 +1,242 @@
+package consume
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"kafkarest/internal/kafka"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// fetchOptions are common to members of a group and readers of assigned partitions.
+func (i *Instance) fetchOptions() []kgo.Opt {
+	return []kgo.Opt{
+		kgo.FetchMaxBytes(i.m.cfg.BufferBytes),
+		kgo.FetchMaxPartitionBytes(min(i.m.cfg.BufferBytes, 1<<20)),
+		kgo.ConsumeResetOffset(i.resetOffset()),
+		kgo.ConsumeStartOffset(i.resetOffset()),
+	}
+}
+
+func (i *Instance) resetOffset() kgo.Offset {
+	switch i.opts.Reset {
+	case Earliest:
+		return kgo.NewOffset().AtStart()
+	case None:
+		return kgo.NoResetOffset()
+	}
+	return kgo.NewOffset().AtEnd()
+}
+
+// groupOptions make a member of the group. The range balancer comes first, as with the Java consumer, so that both can share a group.
+func (i *Instance) groupOptions(topics []string, pattern string) []kgo.Opt {
+	opts := append(i.fetchOptions(),
+		kgo.ConsumerGroup(i.group),
+		kgo.Balancers(kgo.RangeBalancer(), kgo.CooperativeStickyBalancer()),
+		kgo.DisableAutoCommit(),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.OnPartitionsRevoked(i.revoked),
+		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, lost map[string][]int32) { i.forget(lost) }),
+		kgo.AdjustFetchOffsetsFn(i.assignedAt),
+	)
+	if pattern != "" {
+		return append(opts, kgo.ConsumeRegex(), kgo.ConsumeTopics("^(?:"+pattern+")$"))
+	}
+	return append(opts, kgo.ConsumeTopics(topics...))
+}
+
+// assignedAt takes over newly assigned partitions. Those without a committed offset get the exact one that the reset policy gives now:
+// the client must be able to seek every partition it has, and "latest" must mean the end at this moment, not at some later fetch.
+func (i *Instance) assignedAt(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	var open []TopicPartition
+	for topic, partitions := range offsets {
+		for p, o := range partitions {
+			if o.EpochOffset().Offset < 0 {
+				open = append(open, TopicPartition{topic, p})
+			}
+		}
+	}
+	begin, err := i.resetPositions(ctx, open)
+	if err != nil {
+		return nil, fmt.Errorf("find where to begin: %w", err)
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for topic, partitions := range offsets {
+		for p, o := range partitions {
+			at := o.EpochOffset().Offset
+			if found, ok := begin[TopicPartition{topic, p}]; ok {
+				at = found
+				partitions[p] = kgo.NewOffset().At(found)
+			}
+			tp := topicPartition{topic, p}
+			i.assigned[tp] = &partition{topicPartition: tp, next: at, proven: -1, committed: -1}
+		}
+	}
+	return offsets, nil
+}
+
+// resetPositions asks the brokers where the reset policy begins. With policy none there is no answer, and reading fails.
+func (i *Instance) resetPositions(ctx context.Context, partitions []TopicPartition) (map[TopicPartition]int64, error) {
+	if len(partitions) == 0 || i.opts.Reset == None {
+		return nil, nil
+	}
+	ctx, cancel := i.m.cluster.Deadline(ctx)
+	defer cancel()
+	return i.list(ctx, partitions, i.opts.Reset)
+}
+
+// list gives the first or last offsets of partitions; those of topics that do not exist are left out.
+func (i *Instance) list(ctx context.Context, partitions []TopicPartition, at Reset) (map[TopicPartition]int64, error) {
+	names := map[string]bool{}
+	for _, p := range partitions {
+		names[p.Topic] = true
+	}
+	var topics []string
+	for name := range names {
+		topics = append(topics, name)
+	}
+	ask := i.m.cluster.Admin().ListEndOffsets
+	switch {
+	case at == Earliest:
+		ask = i.m.cluster.Admin().ListStartOffsets
+	case i.m.cfg.ReadCommitted:
+		ask = i.m.cluster.Admin().ListCommittedOffsets
+	}
+	listed, err := kafka.Await(ctx, func(ctx context.Context) (kadm.ListedOffsets, error) { return ask(ctx, topics...) })
+	if err != nil {
+		return nil, err
+	}
+	found := map[TopicPartition]int64{}
+	for _, p := range partitions {
+		o, ok := listed.Lookup(p.Topic, p.Partition)
+		if ok && o.Err == nil {
+			found[p] = o.Offset
+		} else if ok && !kafka.IsUnknownTopic(o.Err) {
+			return nil, kafka.ForTopic(p.Topic, o.Err)
+		}
+	}
+	return found, nil
+}
+
+// revoked commits what the client has received of partitions that another member will get, then drops what else was fetched of them.
+func (i *Instance) revoked(_ context.Context, client *kgo.Client, lost map[string][]int32) {
+	if *i.opts.AutoCommit {
+		ctx, cancel := context.WithTimeout(context.Background(), min(i.m.cfg.CommitTimeout, 5*time.Second))
+		defer cancel()
+		if err := i.commitWith(ctx, client, i.provenOf(lost)); err != nil {
+			i.m.cfg.Log.Warn("commit before a rebalance failed; another member reads the records again", "group", i.group, "instance", i.name, "err", err)
+		}
+	}
+	i.forget(lost)
+}
+
+func (i *Instance) forget(lost map[string][]int32) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for topic, partitions := range lost {
+		for _, p := range partitions {
+			delete(i.assigned, topicPartition{topic, p})
+		}
+	}
+	i.dropForeign()
+}
+
+// stopFetching takes partitions that are no longer assigned off the client, in manual mode. i.mu is held, and polling.
+func (i *Instance) stopFetching(gone map[topicPartition]*partition) {
+	if i.client == nil || len(gone) == 0 {
+		return
+	}
+	remove := map[string][]int32{}
+	for tp := range gone {
+		remove[tp.topic] = append(remove[tp.topic], tp.partition)
+	}
+	i.client.RemoveConsumePartitions(remove)
+}
+
+// resolve finds where assigned partitions begin that have no position yet: at the group's committed offset, else where the reset policy
+// says. Those of topics that do not exist stay open, and are looked at again a second later.
+func (i *Instance) resolve(ctx context.Context) error {
+	i.mu.Lock()
+	var open []TopicPartition
+	for tp, p := range i.assigned {
+		if p.next < 0 {
+			open = append(open, TopicPartition{tp.topic, tp.partition})
+		}
+	}
+	due := i.mode == manual && len(open) > 0 && time.Since(i.resolved) > time.Second
+	i.mu.Unlock()
+	if !due {
+		return nil
+	}
+	ctx, cancel := i.m.cluster.Deadline(ctx)
+	defer cancel()
+	begin, err := i.begin(ctx, open)
+	if err != nil {
+		return err
+	}
+	defer i.quiet()()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.resolved = time.Now()
+	for tp, offset := range begin {
+		p := i.assigned[topicPartition{tp.Topic, tp.Partition}]
+		if p == nil || p.next >= 0 { // taken away or sought meanwhile
+			continue
+		}
+		if err := i.fetchFrom(p, offset); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin gives the committed offsets of the group, and for the rest what the reset policy says.
+func (i *Instance) begin(ctx context.Context, partitions []TopicPartition) (map[TopicPartition]int64, error) {
+	committed, err := i.committed(ctx, partitions)
+	if err != nil {
+		return nil, err
+	}
+	begin := map[TopicPartition]int64{}
+	for _, c := range committed {
+		begin[c.TopicPartition] = c.Offset
+	}
+	var rest []TopicPartition
+	for _, p := range partitions {
+		if _, ok := begin[p]; !ok {
+			rest = append(rest, p)
+		}
+	}
+	if len(rest) > 0 && i.opts.Reset == None {
+		return nil, illegalState(fmt.Sprintf("Undefined offset with no reset policy for partition %s-%d: seek it first", rest[0].Topic, rest[0].Partition))
+	}
+	found, err := i.resetPositions(ctx, rest)
+	for tp, offset := range found {
+		begin[tp] = offset
+	}
+	return begin, err
+}
+
+// fetchFrom makes the client fetch a partition from an offset on. i.mu is held, and polling.
+func (i *Instance) fetchFrom(p *partition, offset int64) error {
+	p.next = offset
+	if i.mode != manual {
+		i.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{p.topic: {p.partition: {Epoch: -1, Offset: offset}}})
+		return nil
+	}
+	at := map[string]map[int32]kgo.Offset{p.topic: {p.partition: kgo.NewOffset().At(offset)}}
+	if i.client == nil {
+		client, err := i.m.cluster.NewConsumer(append(i.fetchOptions(), kgo.ConsumePartitions(at))...)
+		if err != nil {
+			return fmt.Errorf("consumer client: %w", err)
+		}
+		i.client = client
+		return nil
+	}
+	i.client.RemoveConsumePartitions(map[string][]int32{p.topic: {p.partition}})
+	i.client.AddConsumePartitions(at)
+	return nil
+}

@@ -1,0 +1,221 @@
+package httpapi
+
+import (
+	"compress/gzip"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"kafkarest"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// budget bounds the bytes that many requests hold at once.
+type budget struct {
+	limit int64
+	used  atomic.Int64
+}
+
+func (b *budget) take(n int64) bool {
+	if b.used.Add(n) > b.limit {
+		b.used.Add(-n)
+		return false
+	}
+	return true
+}
+
+// requestBody is the memory that a call's body has taken of the budget.
+type requestBody struct {
+	of    *budget
+	taken int64
+}
+
+func (b *requestBody) release() { b.of.used.Add(-b.taken) }
+
+// grow takes so much more of the budget, or says that the proxy is full.
+func (b *requestBody) grow(n int64) error {
+	if !b.of.take(n) {
+		return &kafkarest.Error{Code: kafkarest.CodeTooManyRequests, RetryAfter: time.Second,
+			Message: "The proxy holds as many bytes of request bodies as request.buffer.bytes allows; try again later."}
+	}
+	b.taken += n
+	return nil
+}
+
+// Body reads the whole request body, decompressed. The result is the caller's to keep.
+// Errors: 413 above the limit, 408 when it comes too slowly, 415 for an encoding other than gzip, zstd and identity, 400 when it does not
+// decompress or ends early, 429 when all bodies together are too many.
+func (c *Call) Body() ([]byte, error) {
+	encoding := c.R.Header.Get("Content-Encoding")
+	if c.R.ContentLength == 0 && encoding == "" {
+		return nil, nil
+	}
+	limit := c.server.cfg.MaxBody
+	if c.R.ContentLength > limit {
+		return nil, errTooLarge(limit)
+	}
+	c.body = &requestBody{of: c.server.bodies}
+	timed := &timedReader{call: c}
+	defer timed.done()
+	reader, closeReader, err := decompress(timed, encoding, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer closeReader()
+	size := int64(4 << 10)
+	if encoding == "" && c.R.ContentLength > 0 {
+		size = c.R.ContentLength
+	}
+	body, err := c.readAll(reader, size, limit)
+	if err != nil {
+		return nil, bodyError(err)
+	}
+	return body, nil
+}
+
+// readAll reads to the end into memory that grows with what has come, so that a length that is only announced costs nothing.
+func (c *Call) readAll(r io.Reader, size, limit int64) ([]byte, error) {
+	const trust = 64 << 10
+	first := min(size, trust)
+	if err := c.body.grow(first); err != nil {
+		return nil, err
+	}
+	buf := make([]byte, 0, first)
+	for {
+		if len(buf) == cap(buf) {
+			if int64(len(buf)) == size && c.R.ContentLength == size { // the announced end: only EOF can follow
+				if _, err := io.ReadFull(r, make([]byte, 1)); err == io.EOF {
+					return buf, nil
+				} else if err != nil {
+					return nil, err
+				}
+				return nil, errTooLarge(limit)
+			}
+			if int64(len(buf)) > limit {
+				return nil, errTooLarge(limit)
+			}
+			next := min(2*int64(cap(buf)), limit+1)
+			if size > int64(cap(buf)) && size < next {
+				next = size
+			}
+			if err := c.body.grow(next - int64(cap(buf))); err != nil {
+				return nil, err
+			}
+			grown := make([]byte, len(buf), next)
+			copy(grown, buf)
+			buf = grown
+		}
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if err == io.EOF {
+			if int64(len(buf)) > limit {
+				return nil, errTooLarge(limit)
+			}
+			return buf, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+func errTooLarge(limit int64) error {
+	return kafkarest.Errorf(kafkarest.CodeTooLarge,
+		"The request body is larger than %d bytes (request.max.bytes, which counts after decompression): send fewer records in a request.", limit)
+}
+
+// bodyError classifies what reading a body can end with.
+func bodyError(err error) error {
+	if e := (*kafkarest.Error)(nil); errors.As(err, &e) {
+		return e
+	}
+	var netErr net.Error
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
+		return kafkarest.Wrap(kafkarest.CodeRequestTimeout, err, "Timeout while reading from inputStream: the request body came too slowly.")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return kafkarest.Wrap(kafkarest.CodeBadRequest, err, "Bad Request: the request body ended early.")
+	}
+	return kafkarest.Wrap(kafkarest.CodeBadRequest, err, "Bad Request: the request body cannot be read.")
+}
+
+// decompress undoes the Content-Encoding. The window that a zstd frame may ask for is held within the body limit.
+func decompress(r io.Reader, encoding string, limit int64) (io.Reader, func(), error) {
+	switch strings.ToLower(strings.TrimSpace(encoding)) {
+	case "", "identity":
+		return r, func() {}, nil
+	case "gzip", "x-gzip":
+		z, err := gzip.NewReader(r)
+		if err != nil {
+			return nil, nil, compressedError(err)
+		}
+		return compressedReader{z}, func() {}, nil
+	case "zstd":
+		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxMemory(uint64(max(limit, 1<<20))), zstd.WithDecoderMaxWindow(8<<20))
+		if err != nil {
+			return nil, nil, compressedError(err)
+		}
+		return compressedReader{z}, z.Close, nil
+	}
+	return nil, nil, kafkarest.Errorf(kafkarest.CodeUnsupportedMediaType,
+		"Content-Encoding %q is not supported: send gzip, zstd or no encoding.", clip(encoding))
+}
+
+type compressedReader struct{ io.Reader }
+
+func (r compressedReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		err = compressedError(err)
+	}
+	return n, err
+}
+
+func compressedError(err error) error {
+	if e := bodyError(err); kafkarest.AsError(e).Code != kafkarest.CodeBadRequest {
+		return e
+	}
+	return kafkarest.Wrap(kafkarest.CodeBadRequest, err, "Bad Request: the request body is not what its Content-Encoding says.")
+}
+
+func clip(s string) string {
+	if len(s) > 100 {
+		return s[:100] + "…"
+	}
+	return s
+}
+
+// timedReader gives the body a deadline that moves with what has come: BodyTimeout, and a second more for each BodyMinRate bytes.
+type timedReader struct {
+	call  *Call
+	rc    *http.ResponseController
+	until time.Time
+	n     int64
+}
+
+func (t *timedReader) Read(p []byte) (int, error) {
+	cfg := &t.call.server.cfg
+	if t.rc == nil {
+		t.rc = http.NewResponseController(t.call.ResponseWriter)
+		t.until = time.Now().Add(cfg.BodyTimeout)
+	}
+	_ = t.rc.SetReadDeadline(t.until.Add(time.Duration(t.n) * time.Second / time.Duration(cfg.BodyMinRate))) // without one in tests
+	n, err := t.call.R.Body.Read(p)
+	t.n += int64(n)
+	t.call.read += int64(n)
+	return n, err
+}
+
+// done takes the deadline off again: net/http goes on reading to notice that the client went away.
+func (t *timedReader) done() {
+	if t.rc != nil {
+		_ = t.rc.SetReadDeadline(time.Time{})
+	}
+}

@@ -1,0 +1,272 @@
+// Package produce is one use case: records whose keys and values are JSON come in, are encoded by their formats, go to Kafka through a shared
+// producer, and each gets one of three outcomes: stored, failed, or in doubt. It knows nothing of HTTP.
+package produce
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"kafkarest"
+	"kafkarest/internal/format"
+	"kafkarest/internal/kafka"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Item is one record of a request, before encoding.
+type Item struct {
+	Key, Value jsontext.Value // nil for null and for absent: a Kafka null in every format
+	Partition  int32          // kafkarest.AnyPartition when unset
+	Timestamp  time.Time      // zero is now
+	Headers    []kafkarest.Header
+}
+
+// Side is how one side of a request's records is written.
+type Side struct {
+	Format format.Format
+	Schema format.Schema
+}
+
+// Request is a list of records for one topic. The memory that Items point to belongs to produce from now on: a record may be sent after
+// the request was answered.
+type Request struct {
+	Topic      string
+	Key, Value Side
+	Items      []Item
+}
+
+// Result is the outcome of one record.
+type Result struct {
+	Partition int32
+	Offset    int64
+	Timestamp time.Time
+	Err       *kafkarest.Error // nil: stored. CodeInDoubt: unknown. Any other: not stored, for certain.
+}
+
+// Response has a Result for each Item, in order, and the registry's ids of the schemas that were used (0 for none).
+type Response struct {
+	Results                    []Result
+	KeySchemaID, ValueSchemaID int
+}
+
+// Config bounds a Service. Zero values stand for the defaults.
+type Config struct {
+	Timeout     time.Duration // after it, what is still under way is in doubt; 0 is 30 s
+	Buffer      int64         // bytes in flight for all topics; 0 is 64 MiB
+	TopicBuffer int64         // and for one; 0 is half of Buffer
+	MaxRecord   int           // bytes of key and value of one record; 0 is 1,048,576, the Java producer's max.request.size
+}
+
+// Service produces.
+type Service struct {
+	cfg     Config
+	cluster *kafka.Cluster
+	buffer  *buffer
+}
+
+// New makes a Service on a cluster.
+func New(cfg Config, cluster *kafka.Cluster) *Service {
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 30 * time.Second
+	}
+	if cfg.Buffer == 0 {
+		cfg.Buffer = 64 << 20
+	}
+	if cfg.TopicBuffer == 0 {
+		cfg.TopicBuffer = cfg.Buffer / 2
+	}
+	if cfg.MaxRecord == 0 {
+		cfg.MaxRecord = 1 << 20
+	}
+	return &Service{cfg: cfg, cluster: cluster, buffer: newBuffer(cfg.Buffer, cfg.TopicBuffer)}
+}
+
+// Produce encodes every record before it sends any: one that cannot be encoded fails the request, and nothing is stored. After that
+// each record has its own outcome, and the error is nil.
+//
+// ctx ends waiting, not sending: records that are under way when it ends are in doubt, as those are when the service's deadline passes.
+// Errors: those of format.Format and format.Encoder, CodeTooManyRequests when the bytes in flight are at their limit.
+func (s *Service) Produce(ctx context.Context, req Request) (Response, error) {
+	var resp Response
+	records, err := s.encode(ctx, req, &resp)
+	if err != nil {
+		return Response{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	resp.Results, err = s.send(ctx, req.Topic, records)
+	return resp, err
+}
+
+// encode makes the records of a request.
+func (s *Service) encode(ctx context.Context, req Request, resp *Response) ([]kgo.Record, error) {
+	keys, err := req.Key.Format.NewEncoder(ctx, req.Key.Schema)
+	if err != nil {
+		return nil, err
+	}
+	values, err := req.Value.Format.NewEncoder(ctx, req.Value.Schema)
+	if err != nil {
+		return nil, err
+	}
+	records := make([]kgo.Record, len(req.Items))
+	for i := range req.Items {
+		item, r := &req.Items[i], &records[i]
+		if r.Key, err = keys.Encode(item.Key); err != nil {
+			return nil, err
+		}
+		if r.Value, err = values.Encode(item.Value); err != nil {
+			return nil, err
+		}
+		r.Topic, r.Partition, r.Timestamp, r.Headers = req.Topic, item.Partition, item.Timestamp, recordHeaders(item.Headers)
+	}
+	resp.KeySchemaID, resp.ValueSchemaID = keys.SchemaID(), values.SchemaID()
+	return records, nil
+}
+
+func recordHeaders(headers []kafkarest.Header) []kgo.RecordHeader {
+	if len(headers) == 0 {
+		return nil
+	}
+	out := make([]kgo.RecordHeader, len(headers))
+	for i, h := range headers {
+		out[i] = kgo.RecordHeader{Key: h.Key, Value: h.Value}
+	}
+	return out
+}
+
+// send hands the records to the shared producer and waits for their outcomes.
+func (s *Service) send(ctx context.Context, topic string, records []kgo.Record) ([]Result, error) {
+	f := &flight{service: s, topic: topic, outcomes: make([]outcome, len(records)), done: make(chan struct{})}
+	f.left.Store(int64(len(records)))
+	if err := s.precheck(ctx, f, records); err != nil {
+		return nil, err
+	}
+	producer, err := s.cluster.Producer()
+	if err != nil {
+		return nil, kafka.Error(err)
+	}
+	f.producer = producer
+	var size int64
+	for i := range records {
+		size += recordSize(&records[i])
+	}
+	if err := s.buffer.take(topic, size); err != nil {
+		return nil, err
+	}
+	for i := range records {
+		if f.outcomes[i].state.Load() == settled { // refused by the checks
+			s.buffer.release(topic, recordSize(&records[i]))
+			continue
+		}
+		producer.Produce(&records[i], func(r *kgo.Record, err error) { f.settle(i, r, err) })
+	}
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+	}
+	return f.results(), nil
+}
+
+// recordSize is what a record takes of the buffer: its bytes, and about what the client keeps beside them.
+func recordSize(r *kgo.Record) int64 {
+	size := len(r.Key) + len(r.Value) + 256
+	for _, h := range r.Headers {
+		size += len(h.Key) + len(h.Value) + 64
+	}
+	return int64(size)
+}
+
+// precheck settles the records that must not reach the shared producer: those of a topic or partition that does not exist, and those that
+// are too large for any batch.
+func (s *Service) precheck(ctx context.Context, f *flight, records []kgo.Record) error {
+	start := time.Now()
+	n, err := s.cluster.Topics().Partitions(ctx, f.topic)
+	if err != nil {
+		e := kafkarest.AsError(err)
+		for i := range records {
+			f.refuse(i, e)
+		}
+		return nil
+	}
+	renewed := false
+	for i := range records {
+		r := &records[i]
+		if r.Partition >= n && !renewed { // it may have grown
+			renewed = true
+			if more, err := s.cluster.Topics().Renew(ctx, f.topic); err == nil {
+				n = more
+			}
+		}
+		switch {
+		case r.Partition >= n:
+			f.refuse(i, kafkarest.Errorf(kafkarest.CodeKafkaRetriable,
+				"Partition %d of topic %s with partition count %d is not present in metadata after %d ms.", r.Partition, f.topic, n, time.Since(start).Milliseconds()))
+		case len(r.Key)+len(r.Value) > s.cfg.MaxRecord:
+			f.refuse(i, kafkarest.Errorf(kafkarest.CodeKafka,
+				"The message is %d bytes when serialized which is larger than %d, which is the value of the max.request.size configuration.",
+				len(r.Key)+len(r.Value), s.cfg.MaxRecord))
+		}
+	}
+	return nil
+}
+
+// flight is one request's records on their way. Its records settle on the client's goroutines, maybe long after the request has been
+// answered: what they write is read only after their state says so.
+type flight struct {
+	service  *Service
+	producer *kafka.Producer
+	topic    string
+	outcomes []outcome
+	left     atomic.Int64
+	done     chan struct{}
+}
+
+type outcome struct {
+	Result
+	state atomic.Uint32
+}
+
+const settled = 1
+
+func (f *flight) settle(i int, r *kgo.Record, err error) {
+	o := &f.outcomes[i]
+	if err != nil {
+		o.Err = f.producer.Failed(f.topic, err)
+	} else {
+		o.Partition, o.Offset, o.Timestamp = r.Partition, r.Offset, r.Timestamp
+	}
+	f.service.buffer.release(f.topic, recordSize(r))
+	f.mark(o)
+}
+
+func (f *flight) refuse(i int, err *kafkarest.Error) {
+	f.outcomes[i].Err = err
+	f.mark(&f.outcomes[i])
+}
+
+func (f *flight) mark(o *outcome) {
+	o.state.Store(settled)
+	if f.left.Add(-1) == 0 {
+		close(f.done)
+	}
+}
+
+// results are the outcomes so far: what has not settled is in doubt.
+func (f *flight) results() []Result {
+	results := make([]Result, len(f.outcomes))
+	var doubt *kafkarest.Error
+	for i := range f.outcomes {
+		if o := &f.outcomes[i]; o.state.Load() == settled {
+			results[i] = o.Result
+			continue
+		}
+		if doubt == nil {
+			doubt = kafka.InDoubt(fmt.Errorf("%d of %d records had not settled", f.left.Load(), len(f.outcomes)))
+		}
+		results[i].Err = doubt
+	}
+	return results
+}
