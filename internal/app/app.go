@@ -18,6 +18,7 @@ import (
 	"kafkarest/internal/format"
 	"kafkarest/internal/httpapi"
 	v2 "kafkarest/internal/httpapi/v2"
+	v3 "kafkarest/internal/httpapi/v3"
 	"kafkarest/internal/kafka"
 	"kafkarest/internal/kafka/embedded"
 	"kafkarest/internal/produce"
@@ -83,6 +84,9 @@ func (a *App) wire(opts Options) error {
 	apis := [][]httpapi.Endpoint{a.health.endpoints()}
 	if a.cfg.Bool("api.v2.enable") {
 		apis = append(apis, v2.New(v2Config(a.cfg), a.cluster, produced, a.consumers, format.Plain()).Endpoints())
+	}
+	if a.cfg.Bool("api.v3.enable") {
+		apis = append(apis, v3.New(v3.Config{Authority: a.cfg.String("confluent.resource.name.authority")}, a.cluster).Endpoints())
 	}
 	if a.api, err = httpapi.New(apiConfig(a.cfg, a.log), apis...); err != nil {
 		return err

@@ -38,7 +38,10 @@ func translate(cfg *config.Config, broker []kgo.Opt) (clients, error) {
 		}
 		out, err := kafka.Translate(s, props)
 		for _, w := range out.Warnings {
-			c.warnings = append(c.warnings, prefix+" "+w)
+			name, _, _ := strings.Cut(w, " ")
+			if _, general := cfg.Prefixed("client.")[name]; !general || !strings.Contains(w, "it is a property of:") {
+				c.warnings = append(c.warnings, w) // client.* is for whichever client has a use for it
+			}
 		}
 		return out, err
 	}
@@ -56,6 +59,7 @@ func translate(cfg *config.Config, broker []kgo.Opt) (clients, error) {
 	}
 	c.producer, c.consumer = producer.Settings, consumer.Settings
 	slices.Sort(c.warnings)
+	c.warnings = slices.Compact(c.warnings)
 	c.kafka = kafka.Config{
 		Common: broker, Admin: admin.Opts, Producer: producer.Opts, Consumer: consumer.Opts, Idempotent: producer.Settings.Idempotent,
 		RequestTimeout: cfg.Millis("admin.timeout.ms"),

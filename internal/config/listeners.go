@@ -70,7 +70,8 @@ func (l *loader) parseListeners(key string, entries []string, schemes map[string
 	for _, entry := range entries {
 		listener, err := parseListener(entry, schemes, needPort)
 		if err != nil {
-			l.fail(key, fmt.Sprintf("has the entry %q: %v", entry, err), "write scheme://host:port, or NAME://host:port with listener.protocol.map=NAME:scheme")
+			l.fail(key, fmt.Sprintf("has the entry %q: %v", entry, err),
+				"write scheme://host:port, or NAME://host:port with listener.protocol.map=NAME:scheme")
 			continue
 		}
 		out = append(out, listener)

@@ -140,8 +140,8 @@ func (l *loader) warn(c *Config) {
 	}
 	for _, listener := range c.listeners {
 		if !listener.Loopback() && listener.TLS["ssl.client.authentication"] != "REQUIRED" {
-			l.warnf("SECURITY: everybody who reaches %s may use Kafka with this proxy's rights, since it asks for no authentication; listen on 127.0.0.1,"+
-				" or ask for client certificates (ssl.client.authentication=REQUIRED), or say insecure.no.auth=true", listener)
+			l.warnf("SECURITY: everybody who reaches %s may use Kafka with this proxy's rights, since it asks for no authentication;"+
+				" listen on 127.0.0.1, or ask for client certificates (ssl.client.authentication=REQUIRED), or say insecure.no.auth=true", listener)
 		}
 	}
 }

@@ -237,3 +237,16 @@ func TestPrefixed(t *testing.T) {
 		}
 	}
 }
+
+// The file that Confluent's package ships, and the variables of its image, load without a word.
+func TestConfluentDefaults(t *testing.T) {
+	c := load(t, "#id=kafka-rest-test-server\n#schema.registry.url=http://localhost:8081\nbootstrap.servers=PLAINTEXT://localhost:9092\n")
+	if c.String("bootstrap.servers") != "PLAINTEXT://localhost:9092" || c.Warnings() != nil {
+		t.Error(c.Warnings())
+	}
+	c = load(t, "", "KAFKA_REST_HOST_NAME=rest", "KAFKA_REST_BOOTSTRAP_SERVERS=b:1", "KAFKA_REST_LISTENERS=http://127.0.0.1:8082",
+		"KAFKA_REST_CLIENT_SECURITY_PROTOCOL=SSL", "KAFKA_REST_CONSUMER_REQUEST_TIMEOUT_MS=5")
+	if c.Warnings() != nil || c.Prefixed("client.")["security.protocol"] != "SSL" || c.Millis("consumer.request.timeout.ms") != 5*time.Millisecond {
+		t.Error(c.Warnings(), c.Redacted())
+	}
+}

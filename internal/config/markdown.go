@@ -8,8 +8,8 @@ import (
 // Markdown is docs/configuration.md.
 func Markdown() string {
 	var b strings.Builder
-	b.WriteString(intro)
-	b.WriteString("\nThe following start with `KAFKA_REST_` and are not read as keys: `" + strings.Join(ignoredEnv, "`, `") + "`.\n")
+	b.WriteString(strings.ReplaceAll(intro, "~", "`"))
+	b.WriteString("\nThe following start with `KAFKA_REST_` and are not read as keys:\n`" + strings.Join(ignoredEnv, "`, `") + "`.\n")
 	writeGroups(&b)
 	b.WriteString("\n## Passed on to the Kafka client\n\n" +
 		"Beside these, every key under `client.`, `producer.`, `consumer.` and `admin.`; [client-properties.md](client-properties.md) says what\n" +
@@ -20,8 +20,8 @@ func Markdown() string {
 		}
 	}
 	writeReasons(&b, Refused, "\n## Refused\n\nThe start fails when one of these is set to something else than its default.\n\n")
-	writeReasons(&b, NotApplicable, "\n## Without effect\n\nConfluent's proxy has these. They are accepted, and a line at start tells of each that is set to"+
-		" something else than its default.\n\n")
+	writeReasons(&b, NotApplicable, "\n## Without effect\n\n"+
+		"Confluent's proxy has these. They are accepted, and a line at start tells of each that is set to something else than its default.\n\n")
 	return b.String()
 }
 
@@ -75,22 +75,24 @@ func code(s string) string {
 
 func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 
+// intro has ~ where Markdown has a backtick.
 const intro = `# Configuration
 
 This file is generated from the table that the program reads. Keys are those of Confluent's REST Proxy; those marked ⁺ are additions.
 
 The proxy takes the first that is there: a flag, an environment variable, the file, the default.
 
-- **File**: an unchanged ` + "`kafka-rest.properties`" + `, read as Java reads it (ISO 8859-1, ` + "`\\uXXXX`" + ` escapes, continued lines), or ` + "`.yaml`" + `
-  and ` + "`.yml`" + ` with the same keys, nested or dotted.
-- **Environment**: ` + "`KAFKA_REST_`" + ` and the key in capitals; a dot is written ` + "`_`, an underscore `__`, a hyphen `___`" + `. So
-  ` + "`KAFKA_REST_BOOTSTRAP_SERVERS`" + ` is ` + "`bootstrap.servers`" + `.
-- **Secrets**: the value of a password or another secret may be ` + "`file:PATH`" + ` (the content of the file without its last line end) or
-  ` + "`env:NAME`" + `. Any value may hold ` + "`${file:/path:key}`" + ` (a key of a properties file), ` + "`${env:NAME}`" + ` and ` + "`${dir:/path:file}`" + `, as
-  Kafka's config providers have it. What cannot be found stops the start. Secrets are shown as ` + "`<secret>`" + ` everywhere.
-- **Listeners** of a name have settings of their own: ` + "`listener.name.NAME.ssl.keystore.location`" + ` and so on win over ` + "`ssl.*`" + `; an https
-  listener without a name has the name ` + "`https`" + `.
-- **Unknown keys** stop the start, and the message names the nearest known key. Keys under ` + "`client.`, `producer.`, `consumer.`, `admin.`,\n  `schema.registry.`, `confluent.` and `config.providers.`" + ` are taken as they are.
+- **File**: an unchanged ~kafka-rest.properties~, read as Java reads it (ISO 8859-1, ~\uXXXX~ escapes, continued lines), or ~.yaml~
+  and ~.yml~ with the same keys, nested or dotted.
+- **Environment**: ~KAFKA_REST_~ and the key in capitals; a dot is written ~_~, an underscore ~__~, a hyphen ~___~. So
+  ~KAFKA_REST_BOOTSTRAP_SERVERS~ is ~bootstrap.servers~.
+- **Secrets**: the value of a password or another secret may be ~file:PATH~ (the content of the file without its last line end) or
+  ~env:NAME~. Any value may hold ~${file:/path:key}~ (a key of a properties file), ~${env:NAME}~ and ~${dir:/path:file}~, as
+  Kafka's config providers have it. What cannot be found stops the start. Secrets are shown as ~<secret>~ everywhere.
+- **Listeners** of a name have settings of their own: ~listener.name.NAME.ssl.keystore.location~ and so on win over ~ssl.*~; an https
+  listener without a name has the name ~https~.
+- **Unknown keys** stop the start, and the message names the nearest known key. Keys under ~client.~, ~producer.~, ~consumer.~, ~admin.~,
+  ~schema.registry.~, ~confluent.~ and ~config.providers.~ are taken as they are.
 
-All problems of a configuration are reported at once. ` + "`kafka-rest check --config FILE`" + ` does so without starting, and prints what holds.
+All problems of a configuration are reported at once. ~kafka-rest check --config FILE~ does so without starting, and prints what holds.
 `

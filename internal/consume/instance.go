@@ -39,7 +39,8 @@ type Instance struct {
 	pending    []fetched // fetched and not delivered, in order
 	last       *Delivery // delivered, and not known to have been received
 	cancelPoll context.CancelFunc
-	paused     bool // by drop: fetching goes on with the next read
+	stale      bool // in manual mode: client does not fetch what is assigned, or not from where it should; poll replaces it
+	paused     bool // by drop, as a member of a group: fetching goes on with the next read
 	closed     bool
 	resolved   time.Time // when positions were last resolved, in manual mode
 }
@@ -63,8 +64,14 @@ type topicPartition struct {
 type partition struct {
 	topicPartition
 	next      int64 // the offset after the last record that was delivered; -1 while it is not known where to begin
+	fetch     int64 // the offset after the last record that was fetched; -1 likewise
+	seen      bool  // the client has fetched records of it, so it knows the partition and can be told another offset
 	proven    int64 // the offset after the last record that the client is known to have received; -1 for none
 	committed int64 // what the last commit of proven said
+}
+
+func newPartition(tp topicPartition, begin int64) *partition {
+	return &partition{topicPartition: tp, next: begin, fetch: begin, proven: -1, committed: -1}
 }
 
 // fetched is a record with the assignment under which it was fetched.
@@ -237,14 +244,12 @@ func (i *Instance) Assign(partitions []TopicPartition) error {
 		tp := topicPartition{p.Topic, p.Partition}
 		if kept := before[tp]; kept != nil {
 			i.assigned[tp] = kept
-			delete(before, tp)
 			continue
 		}
-		i.assigned[tp] = &partition{topicPartition: tp, next: -1, proven: -1, committed: -1}
+		i.assigned[tp] = newPartition(tp, -1)
 	}
-	i.mode = manual
+	i.mode, i.stale = manual, true
 	i.dropForeign()
-	i.stopFetching(before)
 	i.resolved = time.Time{}
 	if len(partitions) == 0 {
 		i.mode = unsubscribed

@@ -73,7 +73,7 @@ func (i *Instance) assignedAt(ctx context.Context, offsets map[string]map[int32]
 				partitions[p] = kgo.NewOffset().At(found)
 			}
 			tp := topicPartition{topic, p}
-			i.assigned[tp] = &partition{topicPartition: tp, next: at, proven: -1, committed: -1}
+			i.assigned[tp] = newPartition(tp, at)
 		}
 	}
 	return offsets, nil
@@ -145,18 +145,6 @@ func (i *Instance) forget(lost map[string][]int32) {
 	i.dropForeign()
 }
 
-// stopFetching takes partitions that are no longer assigned off the client, in manual mode. i.mu is held, and polling.
-func (i *Instance) stopFetching(gone map[topicPartition]*partition) {
-	if i.client == nil || len(gone) == 0 {
-		return
-	}
-	remove := map[string][]int32{}
-	for tp := range gone {
-		remove[tp.topic] = append(remove[tp.topic], tp.partition)
-	}
-	i.client.RemoveConsumePartitions(remove)
-}
-
 // resolve finds where assigned partitions begin that have no position yet: at the group's committed offset, else where the reset policy
 // says. Those of topics that do not exist stay open, and are looked at again a second later.
 func (i *Instance) resolve(ctx context.Context) error {
@@ -184,11 +172,8 @@ func (i *Instance) resolve(ctx context.Context) error {
 	i.resolved = time.Now()
 	for tp, offset := range begin {
 		p := i.assigned[topicPartition{tp.Topic, tp.Partition}]
-		if p == nil || p.next >= 0 { // taken away or sought meanwhile
-			continue
-		}
-		if err := i.fetchFrom(p, offset); err != nil {
-			return err
+		if p != nil && p.next < 0 { // neither taken away nor sought meanwhile
+			i.fetchFrom(p, offset)
 		}
 	}
 	return nil
@@ -221,22 +206,51 @@ func (i *Instance) begin(ctx context.Context, partitions []TopicPartition) (map[
 }
 
 // fetchFrom makes the client fetch a partition from an offset on. i.mu is held, and polling.
-func (i *Instance) fetchFrom(p *partition, offset int64) error {
-	p.next = offset
-	if i.mode != manual {
-		i.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{p.topic: {p.partition: {Epoch: -1, Offset: offset}}})
-		return nil
+//
+// A reader of assigned partitions is replaced by the next poll, unless its client is known to have the partition: kgo takes a partition that
+// is added while a fetch is under way into the fetch after it only, which may be seconds later.
+func (i *Instance) fetchFrom(p *partition, offset int64) {
+	p.next, p.fetch = offset, offset
+	if i.mode == manual && (i.stale || i.client == nil || !p.seen) {
+		i.stale = true
+		return
 	}
-	at := map[string]map[int32]kgo.Offset{p.topic: {p.partition: kgo.NewOffset().At(offset)}}
-	if i.client == nil {
-		client, err := i.m.cluster.NewConsumer(append(i.fetchOptions(), kgo.ConsumePartitions(at))...)
-		if err != nil {
-			return fmt.Errorf("consumer client: %w", err)
+	i.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{p.topic: {p.partition: {Epoch: -1, Offset: offset}}})
+}
+
+// reader gives the client to poll, and replaces that of assigned partitions when it is stale: nil when none of them exists. polling is
+// held.
+func (i *Instance) reader() (*kgo.Client, error) {
+	i.mu.Lock()
+	if i.mode != manual || !i.stale {
+		defer i.mu.Unlock()
+		return i.client, nil
+	}
+	old := i.client
+	i.client = nil
+	at := map[string]map[int32]kgo.Offset{}
+	for _, p := range i.assigned {
+		if p.fetch < 0 {
+			continue
 		}
-		i.client = client
-		return nil
+		if at[p.topic] == nil {
+			at[p.topic] = map[int32]kgo.Offset{}
+		}
+		at[p.topic][p.partition], p.seen = kgo.NewOffset().At(p.fetch), false
 	}
-	i.client.RemoveConsumePartitions(map[string][]int32{p.topic: {p.partition}})
-	i.client.AddConsumePartitions(at)
-	return nil
+	i.mu.Unlock()
+	if old != nil {
+		old.Close()
+	}
+	var client *kgo.Client
+	if len(at) > 0 {
+		var err error
+		if client, err = i.m.cluster.NewConsumer(append(i.fetchOptions(), kgo.ConsumePartitions(at))...); err != nil {
+			return nil, fmt.Errorf("consumer client: %w", err)
+		}
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.client, i.stale = client, false
+	return client, nil
 }

@@ -43,11 +43,10 @@ func (i *Instance) Seek(positions []Position) error {
 	for _, to := range positions {
 		tp := topicPartition{to.Topic, to.Partition}
 		before := i.assigned[tp]
-		p := &partition{topicPartition: tp, next: to.Offset, proven: -1, committed: before.committed}
+		p := newPartition(tp, to.Offset)
+		p.committed, p.seen = before.committed, before.seen
 		i.assigned[tp] = p
-		if err := i.fetchFrom(p, to.Offset); err != nil {
-			return kafka.Error(err)
-		}
+		i.fetchFrom(p, to.Offset)
 	}
 	i.dropForeign()
 	return nil

@@ -304,17 +304,21 @@ func (i *Instance) poll(ctx context.Context) error {
 		i.mu.Unlock()
 		return errNotFound()
 	}
-	client, mode, bare := i.client, i.mode, len(i.assigned) == 0
+	mode, bare := i.mode, len(i.assigned) == 0
 	pollCtx, cancel := context.WithTimeout(ctx, time.Second) // so that what is not there yet is looked for again
 	i.cancelPoll = cancel
 	i.mu.Unlock()
 	defer cancel()
+	client, err := i.reader()
+	if err != nil {
+		return err
+	}
 	if client == nil { // nothing that exists is assigned
 		<-pollCtx.Done()
 		return ctx.Err()
 	}
 	fetches := client.PollRecords(pollCtx, 0)
-	err := i.takeOver(fetches)
+	err = i.takeOver(fetches)
 	if mode != manual {
 		client.AllowRebalance()
 	}
@@ -345,6 +349,7 @@ func (i *Instance) takeOver(fetches kgo.Fetches) error {
 		}
 		for _, r := range ftp.Records {
 			i.pending = append(i.pending, fetched{r, of})
+			of.fetch, of.seen = r.Offset+1, true
 		}
 	})
 	if len(i.pending) > 0 {
@@ -403,10 +408,24 @@ func (i *Instance) drop() (freed int64) {
 	if client == nil || freed == 0 {
 		return 0
 	}
-	client.PollRecords(nil, 0) //nolint:staticcheck // a nil context drains what is buffered, by kgo's own contract
 	if group {
-		client.AllowRebalance()
+		i.dropAsMember(client)
+		return freed
 	}
+	client.Close() // the next read makes another
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.client, i.pending, i.stale = nil, nil, true
+	for _, p := range i.assigned {
+		p.fetch = p.next
+	}
+	return freed
+}
+
+// dropAsMember keeps the membership. polling is held.
+func (i *Instance) dropAsMember(client *kgo.Client) {
+	client.PollRecords(nil, 0) //nolint:staticcheck // a nil context drains what is buffered, by kgo's own contract
+	client.AllowRebalance()
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	all := map[string][]int32{}
@@ -417,8 +436,7 @@ func (i *Instance) drop() (freed int64) {
 	i.pending, i.paused = nil, true
 	for _, p := range i.assigned {
 		if p.next >= 0 {
-			_ = i.fetchFrom(p, p.next) // the client exists: nothing can fail
+			i.fetchFrom(p, p.next)
 		}
 	}
-	return freed
 }

@@ -56,6 +56,7 @@ func (w *avroWriter) logical(n *avroNode) (bool, error) {
 	if !ok || l.kind != n.kind || c != '"' {
 		return false, nil
 	}
+	at := w.in.i
 	text, err := w.in.text(w.scratch)
 	if err != nil {
 		return true, err
@@ -66,6 +67,10 @@ func (w *avroWriter) logical(n *avroNode) (bool, error) {
 		layout += "Z07:00"
 	}
 	t, err := time.Parse(layout, string(text))
+	if err != nil && w.o.Int64AsString && n.kind == avroLong {
+		w.in.i = at // may be the digits of a long
+		return false, nil
+	}
 	if err != nil {
 		return true, misfitf("Expected %s as in %q. Got another string", n.logical, l.layout)
 	}
@@ -173,18 +178,26 @@ func parseDecimal(text string, scale, precision int) (*big.Int, bool) {
 		}
 		digits, exponent = text[:i], e
 	}
+	digits, negative := strings.CutPrefix(digits, "-")
 	whole, fraction, _ := strings.Cut(digits, ".")
 	digits = whole + fraction
+	if digits == "" || strings.Trim(digits, "0123456789") != "" {
+		return nil, false
+	}
 	shift := scale + exponent - len(fraction)
 	for ; shift < 0 && strings.HasSuffix(digits, "0"); shift++ {
 		digits = digits[:len(digits)-1]
 	}
-	if shift < 0 || shift > 2000 || len(digits) > 2000 || strings.ContainsAny(digits, "_ ") {
+	digits = strings.TrimLeft(digits, "0")
+	if shift < 0 || len(digits) > precision || digits != "" && len(digits)+shift > precision {
 		return nil, false
 	}
-	out, ok := new(big.Int).SetString(digits+strings.Repeat("0", shift), 10)
-	if !ok || len(strings.TrimLeft(out.String(), "-")) > precision {
-		return nil, false
+	out := new(big.Int)
+	if digits != "" {
+		out.SetString(digits+strings.Repeat("0", shift), 10)
+	}
+	if negative {
+		out.Neg(out)
 	}
 	return out, true
 }

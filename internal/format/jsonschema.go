@@ -3,10 +3,12 @@ package format
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -150,7 +152,7 @@ func (c *jsonSchemaCodec) encode(dst []byte, v jsontext.Value, _ Options) ([]byt
 		return nil, misfit(err.Error())
 	}
 	if err := c.schema.Validate(doc); err != nil {
-		return nil, violations(err)
+		return nil, violations(err, doc)
 	}
 	at := len(dst)
 	dst = append(dst, v...)
@@ -167,13 +169,13 @@ func (c *jsonSchemaCodec) decode(ctx context.Context, data []byte, _ Options) (j
 
 // violations gives the texts of what the data violates, in the words of the validator that the Confluent REST Proxy has where these are
 // part of its contract: "#/f: expected type: Integer, found: String".
-func violations(err error) error {
+func violations(err error, doc any) error {
 	var top *jsonschema.ValidationError
 	if !errors.As(err, &top) {
 		return misfit(err.Error())
 	}
 	const limit = 20
-	texts := leaves(nil, top)
+	texts := leaves(nil, top, doc)
 	if len(texts) == 1 {
 		return misfit(texts[0])
 	}
@@ -184,15 +186,28 @@ func violations(err error) error {
 	return misfitf("#: %d schema violations found: %s", count, strings.Join(texts, "; "))
 }
 
-// leaves appends the texts of the violations that have no further cause.
-func leaves(dst []string, e *jsonschema.ValidationError) []string {
-	if len(e.Causes) == 0 {
-		return append(dst, pointer(e.InstanceLocation)+": "+violation(e.ErrorKind))
-	}
+// leaves appends the texts of the violations that have no further cause. The causes of a failed choice stand behind it.
+func leaves(dst []string, e *jsonschema.ValidationError, doc any) []string {
+	var causes []string
 	for _, cause := range e.Causes {
-		dst = leaves(dst, cause)
+		causes = leaves(causes, cause, doc)
 	}
-	return dst
+	text := ""
+	switch k := e.ErrorKind.(type) {
+	case *kind.OneOf:
+		text = fmt.Sprintf("%d subschemas matched instead of one", len(k.Subschemas))
+	case *kind.AnyOf:
+		text = fmt.Sprintf("no subschema matched out of the total %d subschemas", len(e.Causes))
+	default:
+		if len(causes) > 0 {
+			return append(dst, causes...)
+		}
+		text = violation(e, doc)
+	}
+	if len(causes) > 0 {
+		text += " (" + strings.Join(causes, "; ") + ")"
+	}
+	return append(dst, pointer(e.InstanceLocation)+": "+text)
 }
 
 var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
@@ -212,18 +227,45 @@ var typeNames = map[string]string{
 	"array": "JSONArray", "object": "JSONObject",
 }
 
-func violation(k jsonschema.ErrorKind) string {
-	switch k := k.(type) {
+func violation(e *jsonschema.ValidationError, doc any) string {
+	switch k := e.ErrorKind.(type) {
 	case *kind.Type:
 		want := slices.Clone(k.Want)
 		for i, w := range want {
 			want[i] = typeNames[w]
 		}
-		return fmt.Sprintf("expected type: %s, found: %s", strings.Join(want, " or "), typeNames[k.Got])
+		return fmt.Sprintf("expected type: %s, found: %s", strings.Join(want, " or "), foundType(k.Got, e.InstanceLocation, doc))
 	case *kind.Required:
 		return fmt.Sprintf("required key [%s] not found", strings.Join(k.Missing, ", "))
 	case *kind.AdditionalProperties:
 		return fmt.Sprintf("extraneous key [%s] is not permitted", strings.Join(k.Properties, ", "))
 	}
-	return k.LocalizedString(message.NewPrinter(language.English))
+	return e.ErrorKind.LocalizedString(message.NewPrinter(language.English))
+}
+
+// foundType names the type of the value at a place. Numbers have the name of the Java class that holds them.
+func foundType(got string, path []string, doc any) string {
+	if got != "number" && got != "integer" {
+		return typeNames[got]
+	}
+	for _, p := range path {
+		switch within := doc.(type) {
+		case map[string]any:
+			doc = within[p]
+		case []any:
+			if i, err := strconv.Atoi(p); err == nil && i >= 0 && i < len(within) {
+				doc = within[i]
+			}
+		}
+	}
+	number, ok := doc.(json.Number)
+	if !ok || !isInteger([]byte(number)) {
+		return "Double"
+	}
+	if v, err := number.Int64(); err != nil {
+		return "BigInteger"
+	} else if v != int64(int32(v)) {
+		return "Long"
+	}
+	return "Integer"
 }

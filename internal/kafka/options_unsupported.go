@@ -15,7 +15,7 @@ func unsupportedProperties() []property {
 			"transaction.two.phase.commit.enable"),
 		without(ScopeProducer, "batches grow while the request before them is under way, up to max.request.size", "batch.size"),
 		without(ScopeProducer, "produce.buffer.bytes bounds the memory of records in flight", "buffer.memory"),
-		without(ScopeProducer, "topics that are not written to are forgotten by themselves", "metadata.max.idle.ms"),
+		without(ScopeProducer, "what is known of a topic is kept up to date as long as the proxy runs", "metadata.max.idle.ms"),
 		without(ScopeConsumer, "the path of the request names the group", "group.id"),
 		without(ScopeConsumer, "it would give every consumer instance the same identity", "group.instance.id"),
 		without(ScopeConsumer, "the broker's own choice is used", "group.remote.assignor"),
