@@ -45,15 +45,17 @@ type App struct {
 	api       *httpapi.Server
 	http      *http.Server
 	health    *health
+	unused    unusedConns
 
-	listeners []net.Listener
+	listeners []*httpapi.Listener
 	serving   sync.WaitGroup
 	failed    chan error
+	heap      []byte // see heapFloor
 }
 
 // New wires the rooms. Nothing is listened on and no broker is waited for. Errors: settings that no room can work with.
 func New(opts Options) (*App, error) {
-	a := &App{cfg: opts.Config, failed: make(chan error, 1)}
+	a := &App{cfg: opts.Config, failed: make(chan error, 1), heap: heapFloor()}
 	a.logTo = newLogWriter(opts.LogTo)
 	a.log = newLogger(a.logTo, a.cfg.String("log.level"))
 	if err := a.wire(opts); err != nil {
@@ -88,10 +90,11 @@ func (a *App) wire(opts Options) error {
 	if a.cfg.Bool("api.v3.enable") {
 		apis = append(apis, v3.New(v3.Config{Authority: a.cfg.String("confluent.resource.name.authority")}, a.cluster).Endpoints())
 	}
-	if a.api, err = httpapi.New(apiConfig(a.cfg, a.log), apis...); err != nil {
+	if a.api, err = httpapi.New(apiConfig(a.cfg, a.log, a.logTo), apis...); err != nil {
 		return err
 	}
 	a.http = newHTTPServer(a.cfg, a.api, a.log)
+	a.http.ConnState = a.unused.note
 	return nil
 }
 
@@ -145,8 +148,8 @@ func (a *App) listen(l config.Listener, slots chan struct{}) error {
 	if n := a.cfg.Int("connector.connection.limit"); n > 0 {
 		slots = make(chan struct{}, n)
 	}
-	wrapped := httpapi.Listener(socket, a.cfg.Millis("response.write.timeout.ms"), slots)
-	a.listeners = append(a.listeners, socket)
+	wrapped := httpapi.NewListener(socket, a.cfg.Millis("response.write.timeout.ms"), slots)
+	a.listeners = append(a.listeners, wrapped)
 	a.serving.Go(func() {
 		var err error
 		if secure != nil {
@@ -194,12 +197,18 @@ func (a *App) Stop(ctx context.Context) error {
 func (a *App) close(ctx context.Context) error {
 	var errs []error
 	if a.http != nil {
-		graceful, cancel := context.WithTimeout(ctx, a.cfg.Millis("shutdown.graceful.ms"))
+		grace := a.cfg.Millis("shutdown.graceful.ms")
+		graceful, cancel := context.WithTimeout(ctx, grace)
+		unused := time.AfterFunc(min(time.Second, grace/2), a.unused.close)
 		if err := a.http.Shutdown(graceful); err != nil {
 			errs = append(errs, fmt.Errorf("requests were still under way: %w", err), a.http.Close())
 		}
 		cancel()
+		unused.Stop()
 		a.serving.Wait()
+		for _, l := range a.listeners {
+			l.Wait()
+		}
 	}
 	if a.consumers != nil {
 		a.consumers.Close()

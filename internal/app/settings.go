@@ -1,8 +1,10 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -62,9 +64,10 @@ func translate(cfg *config.Config, broker []kgo.Opt) (clients, error) {
 	c.warnings = slices.Compact(c.warnings)
 	c.kafka = kafka.Config{
 		Common: broker, Admin: admin.Opts, Producer: producer.Opts, Consumer: consumer.Opts, Idempotent: producer.Settings.Idempotent,
-		RequestTimeout: cfg.Millis("admin.timeout.ms"),
-		LookupTimeout:  min(cfg.Millis("topic.lookup.timeout.ms"), producer.Settings.MaxBlock),
-		UnknownFor:     cfg.Millis("topic.cache.ms"),
+		DeliveryTimeout: producer.Settings.DeliveryTimeout,
+		RequestTimeout:  cfg.Millis("admin.timeout.ms"),
+		LookupTimeout:   min(cfg.Millis("topic.lookup.timeout.ms"), producer.Settings.MaxBlock),
+		UnknownFor:      cfg.Millis("topic.cache.ms"),
 	}
 	return c, nil
 }
@@ -113,9 +116,9 @@ func v2Config(cfg *config.Config) v2.Config {
 	}
 }
 
-func apiConfig(cfg *config.Config, log *slog.Logger) httpapi.Config {
+func apiConfig(cfg *config.Config, log *slog.Logger, lines io.Writer) httpapi.Config {
 	out := httpapi.Config{
-		Log: log, LogRequests: cfg.Bool("log.requests"), Debug: cfg.Bool("debug"),
+		Log: log, Debug: cfg.Bool("debug"),
 		Compression: cfg.Bool("compression.enable"),
 		MaxBody:     cfg.Int64("request.max.bytes"), BodyBudget: cfg.Int64("request.buffer.bytes"),
 		BodyTimeout: cfg.Millis("request.body.timeout.ms"), BodyMinRate: int64(cfg.Int("request.body.min.rate")),
@@ -128,6 +131,9 @@ func apiConfig(cfg *config.Config, log *slog.Logger) httpapi.Config {
 		HSTS: cfg.Bool("hsts.header.enable"), NoSniff: cfg.Bool("nosniff.prevention.enable"), RejectOPTION: cfg.Bool("reject.options.request"),
 		RequestTimeout: cfg.Millis("request.timeout.ms"),
 		Root:           rootURL(cfg),
+	}
+	if cfg.Bool("log.requests") && log.Enabled(context.Background(), slog.LevelInfo) {
+		out.RequestLog = lines
 	}
 	for _, h := range cfg.HeaderRules("response.http.headers.config") {
 		out.Headers = append(out.Headers, httpapi.HeaderRule(h))

@@ -42,7 +42,7 @@ func (i *Instance) Commit(ctx context.Context, offsets []Committed) error {
 // CommitReceived stores what the client has received. To ask for it proves the last delivery, if its reply was written.
 func (i *Instance) CommitReceived(ctx context.Context) error {
 	i.mu.Lock()
-	if d := i.last; d != nil && !d.lost && !d.writing {
+	if d := i.last; d != nil && !d.writing && !d.wasLost() {
 		i.prove(d)
 		i.last = nil
 	}

@@ -36,7 +36,7 @@ type Instance struct {
 	pattern    string
 	client     *kgo.Client // nil until there is something to fetch
 	assigned   map[topicPartition]*partition
-	pending    []fetched // fetched and not delivered, in order
+	pending    []chunk   // fetched and not delivered, in order
 	last       *Delivery // delivered, and not known to have been received
 	cancelPoll context.CancelFunc
 	stale      bool // in manual mode: client does not fetch what is assigned, or not from where it should; poll replaces it
@@ -74,10 +74,10 @@ func newPartition(tp topicPartition, begin int64) *partition {
 	return &partition{topicPartition: tp, next: begin, fetch: begin, proven: -1, committed: -1}
 }
 
-// fetched is a record with the assignment under which it was fetched.
-type fetched struct {
-	*kgo.Record
-	of *partition
+// chunk is records of one partition, with the assignment under which they were fetched.
+type chunk struct {
+	of      *partition
+	records []*kgo.Record
 }
 
 func newInstance(m *Manager, group string, opts Options) *Instance {
@@ -271,9 +271,12 @@ func (i *Instance) Assignment() []TopicPartition {
 	return list
 }
 
+// has reports whether an assignment still stands. i.mu is held.
+func (i *Instance) has(p *partition) bool { return i.assigned[p.topicPartition] == p }
+
 // dropForeign drops fetched records whose assignment is gone. i.mu is held.
 func (i *Instance) dropForeign() {
-	i.pending = slices.DeleteFunc(i.pending, func(r fetched) bool { return i.assigned[r.of.topicPartition] != r.of })
+	i.pending = slices.DeleteFunc(i.pending, func(c chunk) bool { return !i.has(c.of) })
 }
 
 // quiet ends a poll that is under way and keeps others away until the returned function is called. A read that waits goes on after it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"kafkarest"
@@ -27,15 +28,19 @@ type Delivered struct {
 	*kgo.Record
 	Key, Value jsontext.Value // decoded; JSON null for a Kafka null and, with Err set, for the side that cannot be decoded
 	Err        *kafkarest.Error
+
+	of      *partition
+	skipped bool
 }
 
 // Delivery is what one read returned. Its records count as received when the next read or commit of the instance says so, unless the
 // reply could not be written: then the next read returns them again.
 type Delivery struct {
 	Records []Delivered
+	Broken  func() bool // reports whether the client's connection is broken by now; nil when nothing is known. Set before the reply is written
 
 	i       *Instance
-	taken   []fetched // all records it covers, with those that were passed over
+	taken   []Delivered // all records it covers, with those that were passed over
 	writing bool
 	lost    bool
 }
@@ -78,7 +83,7 @@ func (i *Instance) Read(ctx context.Context, opts ReadOptions) (*Delivery, error
 			break
 		}
 		if err := i.poll(ctx); err != nil {
-			if len(b.records) > 0 {
+			if len(b.taken) > b.skipped {
 				break
 			}
 			if ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
@@ -131,27 +136,43 @@ func (i *Instance) settleLast() {
 	if d == nil {
 		return
 	}
-	if !d.lost {
+	if !d.wasLost() {
 		i.prove(d)
 		return
 	}
-	var again []fetched
 	for _, r := range d.taken {
-		if i.assigned[r.of.topicPartition] != r.of {
-			continue // taken away or sought since
-		}
-		if r.of.next > r.Offset {
+		if i.has(r.of) && r.of.next > r.Offset { // neither taken away nor sought since
 			r.of.next = r.Offset
 		}
-		again = append(again, r)
+	}
+	i.putBack(d.taken)
+}
+
+// wasLost asks once more whether the reply arrived: a client that gave up may call again before its end is noticed. i.mu is held.
+func (d *Delivery) wasLost() bool {
+	d.lost = d.lost || d.Broken != nil && d.Broken()
+	return d.lost
+}
+
+// putBack puts records in front again. i.mu is held.
+func (i *Instance) putBack(records []Delivered) {
+	var again []chunk
+	for n := range records {
+		r := &records[n]
+		if len(again) == 0 || again[len(again)-1].of != r.of {
+			again = append(again, chunk{of: r.of})
+		}
+		last := &again[len(again)-1]
+		last.records = append(last.records, r.Record)
 	}
 	i.pending = append(again, i.pending...)
+	i.dropForeign()
 }
 
 // prove notes that the client has what d holds. i.mu is held.
 func (i *Instance) prove(d *Delivery) {
-	for _, r := range d.taken {
-		r.of.proven = r.Offset + 1
+	for n := range d.taken {
+		d.taken[n].of.proven = d.taken[n].Offset + 1
 	}
 }
 
@@ -159,9 +180,9 @@ func (i *Instance) prove(d *Delivery) {
 type batch struct {
 	limit, min int64
 	onError    OnDecodeError
-	records    []Delivered
-	taken      []fetched
-	size       int64
+	taken      []Delivered
+	skipped    int   // how many of them are passed over
+	size       int64 // of the others
 	full       bool
 	err        error // of the record after the last one taken
 }
@@ -177,53 +198,65 @@ func (i *Instance) newBatch(opts ReadOptions) *batch {
 	return b
 }
 
-// gather takes pending records until the limit, the minimum with nothing more at hand, or one that cannot be decoded.
+// gather takes pending records until the limit, the minimum with nothing more at hand, or one that cannot be decoded. They are decoded
+// without the lock.
 func (i *Instance) gather(ctx context.Context, b *batch) {
-	for {
-		i.mu.Lock()
-		if len(i.pending) == 0 {
-			b.full = b.full || b.size >= b.min || len(b.records) > 0 && b.min <= 1
-			i.mu.Unlock()
-			return
-		}
-		r := i.pending[0]
-		size := int64(len(r.Key) + len(r.Value))
-		if len(b.records) > 0 && b.size+size >= b.limit { // strictly below the limit, as the reference counts; one always fits
-			b.full = true
-			i.mu.Unlock()
-			return
-		}
-		i.pending = i.pending[1:]
-		i.mu.Unlock()
-		if !i.take(ctx, b, r) {
-			return
-		}
-		b.size += size
+	i.mu.Lock()
+	chunks := i.pending
+	i.pending = nil
+	i.mu.Unlock()
+	if n := count(chunks); cap(b.taken)-len(b.taken) < n && b.limit > 1<<16 {
+		b.taken = append(make([]Delivered, 0, len(b.taken)+n), b.taken...)
 	}
+	for len(chunks) > 0 && !b.full {
+		c := &chunks[0]
+		n := 0
+		for n < len(c.records) && i.take(ctx, b, c.of, c.records[n]) {
+			n++
+		}
+		if c.records = c.records[n:]; len(c.records) == 0 {
+			chunks = chunks[1:]
+		}
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.pending = append(chunks, i.pending...)
+	i.dropForeign()
+	b.full = b.full || len(b.taken) > b.skipped && b.size >= b.min
 }
 
-// take decodes one record into the batch; false when the read must stop before it.
-func (i *Instance) take(ctx context.Context, b *batch, r fetched) bool {
-	d := Delivered{Record: r.Record}
+func count(chunks []chunk) (n int) {
+	for _, c := range chunks {
+		n += len(c.records)
+	}
+	return n
+}
+
+// take decodes one record into the batch; false when the read must stop before it. The limit is strict, as the reference counts, and one
+// record always fits.
+func (i *Instance) take(ctx context.Context, b *batch, of *partition, r *kgo.Record) bool {
+	size := int64(len(r.Key) + len(r.Value))
+	if len(b.taken) > b.skipped && b.size+size >= b.limit {
+		b.full = true
+		return false
+	}
+	d := Delivered{Record: r, of: of}
 	var keyErr, valueErr error
-	d.Key, keyErr = decode(ctx, i.opts.Key, r.Record.Key)
-	d.Value, valueErr = decode(ctx, i.opts.Value, r.Record.Value)
+	d.Key, keyErr = decode(ctx, i.opts.Key, r.Key)
+	d.Value, valueErr = decode(ctx, i.opts.Value, r.Value)
 	if keyErr != nil || valueErr != nil {
-		d.Err = undecodable(r.Record, i.opts, keyErr, valueErr)
+		d.Err = undecodable(r, i.opts, keyErr, valueErr)
 		switch b.onError {
-		case Skip:
-			b.taken = append(b.taken, r)
-			return true
 		case Fail:
-			i.mu.Lock()
-			i.pending = append([]fetched{r}, i.pending...)
-			i.mu.Unlock()
 			b.full, b.err = true, d.Err
 			return false
+		case Skip:
+			d.skipped, size = true, 0
+			b.skipped++
 		}
 	}
-	b.records = append(b.records, d)
-	b.taken = append(b.taken, r)
+	b.size += max(size, 1)
+	b.taken = append(b.taken, d)
 	return true
 }
 
@@ -254,8 +287,7 @@ func undecodable(r *kgo.Record, opts Options, keyErr, valueErr error) *kafkarest
 func (i *Instance) giveBack(b *batch) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.pending = append(b.taken, i.pending...)
-	i.dropForeign()
+	i.putBack(b.taken)
 }
 
 // deliver hands the batch out, or gives it back when nobody is left to take it. What was sought or taken away meanwhile is left out.
@@ -269,26 +301,34 @@ func (i *Instance) deliver(ctx context.Context, b *batch) (*Delivery, error) {
 	if i.closed {
 		return nil, errNotFound()
 	}
-	d := &Delivery{i: i, writing: true, Records: make([]Delivered, 0, len(b.records))}
-	k := 0
-	for _, r := range b.taken {
-		delivered := k < len(b.records) && b.records[k].Record == r.Record
-		if i.assigned[r.of.topicPartition] == r.of {
-			d.taken = append(d.taken, r)
-			r.of.next = r.Offset + 1
-			if delivered {
-				d.Records = append(d.Records, b.records[k])
-			}
-		}
-		if delivered {
-			k++
-		}
+	d := &Delivery{i: i, writing: true, taken: i.standing(b.taken)}
+	for n := range d.taken {
+		d.taken[n].of.next = d.taken[n].Offset + 1
+	}
+	d.Records = d.taken
+	if b.skipped > 0 {
+		d.Records = slices.DeleteFunc(slices.Clone(d.taken), func(r Delivered) bool { return r.skipped })
 	}
 	i.last = d
 	if len(d.Records) == 0 && b.err != nil {
+		d.writing = false // there is no reply for what was passed over
 		return nil, b.err
 	}
 	return d, nil
+}
+
+// standing are the records whose assignment still stands: nearly always all of them. i.mu is held.
+func (i *Instance) standing(records []Delivered) []Delivered {
+	var checked *partition
+	for n := range records {
+		if of := records[n].of; of != checked {
+			if !i.has(of) {
+				return slices.DeleteFunc(records, func(r Delivered) bool { return !i.has(r.of) })
+			}
+			checked = of
+		}
+	}
+	return records
 }
 
 // poll waits for the client to fetch something and takes it over. The error is ctx's when the wait is over; a poll that a seek or the like
@@ -344,12 +384,9 @@ func (i *Instance) takeOver(fetches kgo.Fetches) error {
 	})
 	fetches.EachPartition(func(ftp kgo.FetchTopicPartition) {
 		of := i.assigned[topicPartition{ftp.Topic, ftp.Partition}]
-		if of == nil {
-			return
-		}
-		for _, r := range ftp.Records {
-			i.pending = append(i.pending, fetched{r, of})
-			of.fetch, of.seen = r.Offset+1, true
+		if n := len(ftp.Records); of != nil && n > 0 {
+			i.pending = append(i.pending, chunk{of, ftp.Records})
+			of.fetch, of.seen = ftp.Records[n-1].Offset+1, true
 		}
 	})
 	if len(i.pending) > 0 {
@@ -386,8 +423,10 @@ func (i *Instance) buffered() int64 {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	var n int64
-	for _, r := range i.pending {
-		n += int64(len(r.Key) + len(r.Value))
+	for _, c := range i.pending {
+		for _, r := range c.records {
+			n += int64(len(r.Key) + len(r.Value))
+		}
 	}
 	if i.client != nil {
 		n += i.client.BufferedFetchBytes()

@@ -79,7 +79,7 @@ func compileAvro(text string, deps []dependency) (codec, error) {
 	b := avroBuilder{named: map[string]*avroNode{}}
 	var known avro.SchemaCache
 	for _, d := range deps {
-		s, err := known.Parse(d.text)
+		s, err := parseAvro(&known, d.text)
 		if err != nil {
 			return nil, fmt.Errorf("reference %q: %w", d.name, err)
 		}
@@ -87,7 +87,7 @@ func compileAvro(text string, deps []dependency) (codec, error) {
 			return nil, fmt.Errorf("reference %q: %w", d.name, err)
 		}
 	}
-	s, err := known.Parse(text)
+	s, err := parseAvro(&known, text)
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +96,23 @@ func compileAvro(text string, deps []dependency) (codec, error) {
 		return nil, err
 	}
 	return &avroCodec{root: root}, nil
+}
+
+// parseAvro takes schemas whose defaults do not fit their types, as Java's serializers do: older registries let them in, and records
+// written with them are about. Such a schema is used without its defaults.
+func parseAvro(known *avro.SchemaCache, text string) (*avro.Schema, error) {
+	s, err := known.Parse(text)
+	if err == nil {
+		return s, nil
+	}
+	bare, printErr := withoutDefaults(text)
+	if printErr != nil {
+		return nil, err
+	}
+	if s, bareErr := known.Parse(bare); bareErr == nil {
+		return s, nil
+	}
+	return nil, err
 }
 
 func (c *avroCodec) recordName() string {
@@ -116,7 +133,7 @@ func (c *avroCodec) encode(dst []byte, v jsontext.Value, o Options) ([]byte, err
 		// The Confluent REST Proxy has no bytes for it either, and its clients see a 500.
 		return nil, kafkarest.Wrap(kafkarest.CodeInternal, errTopLevelNull, "Internal Server Error")
 	}
-	w := avroWriter{out: dst, in: scanner{b: v}, o: o}
+	w := avroWriter{out: dst, in: jsonScanner{b: v}, o: o}
 	if err := w.top(c.root); err != nil {
 		return nil, err
 	}

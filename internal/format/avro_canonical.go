@@ -23,19 +23,31 @@ type jsonMember struct {
 	value jsontext.Value
 }
 
-// canonicalAvro prints a schema that is known to be valid.
-func canonicalAvro(text string) (string, error) {
-	p := avroPrinter{}
-	if err := p.schema(jsontext.Value(text), ""); err != nil {
+// canonicalAvro prints a schema.
+func canonicalAvro(text string) (string, error) { return printAvro(text, false) }
+
+// withoutDefaults prints a schema without the defaults of its fields.
+func withoutDefaults(text string) (string, error) { return printAvro(text, true) }
+
+func printAvro(text string, bare bool) (string, error) {
+	v := jsontext.Value(text)
+	if !v.IsValid() || TooDeep(v, MaxDepth) {
+		return "", errAvroText
+	}
+	p := avroPrinter{bare: bare}
+	if err := p.schema(v, ""); err != nil {
 		return "", err
 	}
 	return string(p.out), nil
 }
 
-type avroPrinter struct{ out []byte }
+type avroPrinter struct {
+	out  []byte
+	bare bool // leaves defaults of fields out
+}
 
 func (p *avroPrinter) schema(v jsontext.Value, space string) error {
-	s := scanner{b: v}
+	s := jsonScanner{b: v}
 	switch s.peek() {
 	case '"':
 		return p.name(v, space)
@@ -66,9 +78,6 @@ func (p *avroPrinter) object(v jsontext.Value, space string) error {
 		return err
 	}
 	typ := find(members, "type")
-	if s := (scanner{b: typ}); s.peek() != '"' {
-		return p.schema(typ, space) // {"type": {…}}: the inner one is the schema
-	}
 	kind, err := jsonString(typ)
 	if err != nil {
 		return err
@@ -103,6 +112,9 @@ func (p *avroPrinter) field(v jsontext.Value, space string) error {
 		return err
 	}
 	members = slices.DeleteFunc(members, func(m jsonMember) bool {
+		if p.bare && m.name == "default" {
+			return true
+		}
 		ascending, err := jsonString(m.value)
 		return m.name == "order" && err == nil && ascending == "ascending"
 	})
@@ -180,7 +192,7 @@ func (p *avroPrinter) members(members []jsonMember, value func(jsonMember) error
 }
 
 func (p *avroPrinter) list(v jsontext.Value, element func(jsontext.Value) error) error {
-	s := scanner{b: v}
+	s := jsonScanner{b: v}
 	if !s.next('[') {
 		return errAvroText
 	}
@@ -215,13 +227,13 @@ func (p *avroPrinter) value(v jsontext.Value) error {
 }
 
 func jsonString(v jsontext.Value) (string, error) {
-	s := scanner{b: v}
+	s := jsonScanner{b: v}
 	text, err := s.text(nil)
 	return string(text), err
 }
 
 func objectMembers(v jsontext.Value) ([]jsonMember, error) {
-	s := scanner{b: v}
+	s := jsonScanner{b: v}
 	if !s.next('{') {
 		return nil, errAvroText
 	}

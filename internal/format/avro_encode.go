@@ -11,7 +11,7 @@ import (
 // avroWriter writes one JSON value as Avro's binary. Error texts are those of Java Avro's JsonDecoder where it has one.
 type avroWriter struct {
 	out     []byte
-	in      scanner
+	in      jsonScanner
 	o       Options
 	depth   int
 	scratch []byte

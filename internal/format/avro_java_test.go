@@ -84,7 +84,7 @@ func TestAvroAsJava(t *testing.T) {
 			continue
 		}
 		root := c.(*avroCodec).root
-		w := avroWriter{in: scanner{b: jsontext.Value(v.In)}}
+		w := avroWriter{in: jsonScanner{b: jsontext.Value(v.In)}}
 		err = w.value(root)
 		switch {
 		case err == nil && v.Error == "":
@@ -145,7 +145,7 @@ func TestAvroRefusalsAsJava(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := avroWriter{in: scanner{b: jsontext.Value(tt.in)}}
+		w := avroWriter{in: jsonScanner{b: jsontext.Value(tt.in)}}
 		if err := w.value(c.(*avroCodec).root); err == nil || err.Error() != tt.want {
 			t.Errorf("%s of %s: %v, want %s", tt.in, tt.schema, err, tt.want)
 		}

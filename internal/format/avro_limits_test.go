@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"strconv"
@@ -269,6 +270,71 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%x becomes %q, which is no JSON", data, v)
 		}
 	})
+}
+
+// TestHostileSchemas compiles schemas that nest without sense. Each must end with an error, or at least end.
+func TestHostileSchemas(t *testing.T) {
+	const n = 20000
+	for _, tt := range []struct {
+		name string
+		typ  sr.SchemaType
+		text string
+	}{
+		{"deep avro", sr.TypeAvro, strings.Repeat(`{"type":"array","items":`, n) + `"int"` + strings.Repeat("}", n)},
+		{"deep union", sr.TypeAvro, strings.Repeat(`[`, n) + strings.Repeat("]", n)},
+		{"doubling avro", sr.TypeAvro, doubling()},
+		{"deep json schema", sr.TypeJSON, strings.Repeat(`{"not":`, n) + `true` + strings.Repeat("}", n)},
+		{"looping json schema", sr.TypeJSON, `{"$ref":"#"}`},
+		{"giant number", sr.TypeJSON, `{"multipleOf":1e999999}`},
+		{"deep protobuf", sr.TypeProtobuf, `syntax = "proto3"; ` + strings.Repeat(`message M {`, n) + strings.Repeat("}", n)},
+		{"protobuf importing itself", sr.TypeProtobuf, `syntax = "proto3"; import "` + protobufRoot + `"; message M {}`},
+		{"long", sr.TypeAvro, `"int"` + strings.Repeat(" ", maxSchema)},
+		{"protobuf without end", sr.TypeProtobuf, strings.Repeat(`option a = {`, n)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := compile(t.Context(), tt.typ, tt.text, nil)
+			if err == nil && tt.name != "doubling avro" && tt.name != "looping json schema" {
+				t.Errorf("compiled: %v", c)
+			}
+			if err == nil {
+				_, _ = c.encode(nil, jsontext.Value(`{"a":1}`), Options{})
+			}
+		})
+	}
+}
+
+// doubling is a schema in which each record has the one before it twice: its tree, written out, would have 2^60 nodes.
+func doubling() string {
+	inner := `{"type":"record","name":"R0","fields":[{"name":"a","type":"int"}]}`
+	for i := 1; i < 60; i++ {
+		inner = fmt.Sprintf(`{"type":"record","name":"R%d","fields":[{"name":"a","type":%s},{"name":"b","type":"R%d"}]}`, i, inner, i-1)
+	}
+	return inner
+}
+
+func TestProtoDepthCountsNesting(t *testing.T) {
+	many := strings.Repeat("{", 2*maxProtoDepth)
+	for text, want := range map[string]bool{
+		many: true, "/" + many: true, "{" + strings.Repeat("{}", 1000): false,
+		"// " + many: false, "/* " + many: false, "/* " + many + " */ ": false, "/* */" + many: true, "// x\n" + many: true,
+		`"` + many + `"`: false, `'\'` + many + `'`: false, `"x" ` + many: true, "\"x\n" + many: true,
+	} {
+		if protoTooDeep(text) != want {
+			t.Errorf("%.20q: %v", text, !want)
+		}
+	}
+}
+
+// TestAvroBadDefault reads records of a schema whose default does not fit its type.
+func TestAvroBadDefault(t *testing.T) {
+	const schema = `{"type":"record","name":"R","fields":[{"name":"a","type":"int","default":"x"}]}`
+	c := mustAvro(t, schema)
+	if v, err := c.decode(t.Context(), []byte{2}, Options{}); err != nil || string(v) != `{"a":1}` {
+		t.Errorf("%s %v", v, err)
+	}
+	if _, _, err := Canonical(t.Context(), sr.TypeAvro, schema, nil, nil); err == nil {
+		t.Error("the embedded registry would take it")
+	}
 }
 
 func TestIndexes(t *testing.T) {

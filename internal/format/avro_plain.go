@@ -276,7 +276,7 @@ func (n *avroNode) plainly(branch *avroNode, value []byte, o Options) bool {
 	if value[0] != '{' {
 		return branch.takes(value[0], o)
 	}
-	s := scanner{b: value, i: 1}
+	s := jsonScanner{b: value, i: 1}
 	first, err := s.text(nil)
 	if err != nil {
 		return true // an empty object

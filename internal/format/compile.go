@@ -22,7 +22,13 @@ type codec interface {
 	recordName() string
 }
 
-var errCompilerCrash = errors.New("the schema cannot be compiled")
+// maxSchema is how long a schema text may be, without what it refers to: what the registry client takes in one answer.
+const maxSchema = 1 << 20
+
+var (
+	errCompilerCrash = errors.New("the schema cannot be compiled")
+	errLongSchema    = errors.New("the schema is longer than 1 MiB")
+)
 
 // compile makes the codec of a schema text. It does no I/O. The compilers are other people's, and anybody may send a schema: a crash of
 // theirs must not be ours.
@@ -32,6 +38,9 @@ func compile(ctx context.Context, typ sr.SchemaType, text string, deps []depende
 			c, err = nil, errCompilerCrash
 		}
 	}()
+	if len(text) > maxSchema {
+		return nil, errLongSchema
+	}
 	switch typ {
 	case sr.TypeAvro:
 		return compileAvro(text, deps)

@@ -40,11 +40,10 @@ var errNotJSON = errors.New("not a JSON value")
 
 // Decode checks that data is one JSON value and hands it on as it is.
 func (JSON) Decode(_ context.Context, data []byte) (jsontext.Value, error) {
-	v := jsontext.Value(data)
-	if !v.IsValid(jsontext.AllowDuplicateNames(true)) || TooDeep(data, MaxDepth) {
+	if !validJSON(data, MaxDepth) {
 		return nil, errNotJSON
 	}
-	return v, nil
+	return data, nil
 }
 
 var openBrace, openBracket = []byte("{"), []byte("[")

@@ -79,7 +79,7 @@ func unmarshalBounded(v jsontext.Value) (any, error) {
 }
 
 func hasGiantNumber(v jsontext.Value) bool {
-	s := scanner{b: v}
+	s := jsonScanner{b: v}
 	for {
 		switch c := s.peek(); {
 		case c == 0:

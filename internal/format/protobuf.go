@@ -56,6 +56,9 @@ message Decimal {
 
 // compileProtobuf compiles a file and what it imports: its references, and the well-known files.
 func compileProtobuf(ctx context.Context, text string, deps []dependency) (codec, error) {
+	if protoTooDeep(text) {
+		return nil, errProtoDeep
+	}
 	sources := make(map[string]string, len(deps)+len(builtinProtos)+1)
 	for name, source := range builtinProtos {
 		sources[name] = source
@@ -77,6 +80,58 @@ func compileProtobuf(ctx context.Context, text string, deps []dependency) (codec
 		return nil, err
 	}
 	return newProtobufCodec(files[0])
+}
+
+var errProtoDeep = fmt.Errorf("the protobuf schema nests deeper than %d", maxProtoDepth)
+
+// protoTooDeep reports whether a file's braces nest deeper than any sensible one's do: the parser takes quadratic time for them.
+func protoTooDeep(text string) bool {
+	depth := 0
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '{', '[', '<':
+			if depth++; depth > maxProtoDepth {
+				return true
+			}
+		case '}', ']', '>':
+			depth--
+		case '"', '\'':
+			i += quotedLength(text[i:])
+		case '/':
+			i += commentLength(text[i:])
+		}
+	}
+	return false
+}
+
+// quotedLength is how far the closing quote of a string is.
+func quotedLength(s string) int {
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case s[0], '\n': // no string goes over a line
+			return i
+		}
+	}
+	return 0
+}
+
+// commentLength is how far the end of a comment is, 0 for a slash that starts none.
+func commentLength(s string) int {
+	end := ""
+	switch {
+	case strings.HasPrefix(s, "//"):
+		end = "\n"
+	case strings.HasPrefix(s, "/*"):
+		end = "*/"
+	default:
+		return 0
+	}
+	if i := strings.Index(s[2:], end); i >= 0 {
+		return 1 + i + len(end)
+	}
+	return len(s)
 }
 
 func newProtobufCodec(file linker.File) (codec, error) {
@@ -131,7 +186,7 @@ func (c *protobufCodec) misfit(v jsontext.Value, err error) error {
 
 // unknownField gives the first member that the message itself has not.
 func (c *protobufCodec) unknownField(v jsontext.Value) (string, bool) {
-	s := scanner{b: v}
+	s := jsonScanner{b: v}
 	s.next('{')
 	for !s.next('}') {
 		name, err := s.member(nil)

@@ -27,7 +27,7 @@ type Options struct {
 	Int64AsString bool
 	// NullIsTombstone stores a null key or value as Kafka's null even with a schema (null.request.body.always.publishes.empty.record).
 	NullIsTombstone bool
-	// UseLatest takes the newest version of the subject when a request gives no schema.
+	// UseLatest takes the newest version of the subject when a request gives no schema. Null is then Kafka's null.
 	UseLatest bool
 }
 
@@ -101,9 +101,6 @@ func (f *Registered) NewEncoder(ctx context.Context, s Schema) (Encoder, error) 
 		return nil, kafkarest.Errorf(kafkarest.CodeUnprocessable,
 			"Only one of %[1]s_schema and %[1]s_schema_id can be given.", s.Side)
 	}
-	if s.Version == 0 && f.options.UseLatest {
-		s.Version = LatestVersion
-	}
 	if f.compiler.schemas == nil {
 		return nil, noRegistry(s)
 	}
@@ -114,6 +111,9 @@ func (f *Registered) NewEncoder(ctx context.Context, s Schema) (Encoder, error) 
 		return f.byText(ctx, s)
 	case s.Version != 0:
 		return f.byVersion(ctx, s)
+	case f.options.UseLatest:
+		s.Version = LatestVersion
+		return &latestEncoder{find: func() (Encoder, error) { return f.byVersion(ctx, s) }}, nil
 	}
 	return noSchema{side: s.Side}, nil
 }
@@ -233,6 +233,37 @@ func (e noSchema) Encode(v jsontext.Value) ([]byte, error) {
 		return nil, kafkarest.Errorf(kafkarest.CodeKeySchemaMissing, "Request includes keys but does not include key schema")
 	}
 	return nil, kafkarest.Errorf(kafkarest.CodeValueSchemaMissing, "Request includes values but does not include value schema")
+}
+
+// latestEncoder finds the newest schema of the subject when the first value that needs one comes. A side that has none, as keys often
+// are, asks nothing and fails for nothing.
+type latestEncoder struct {
+	find  func() (Encoder, error)
+	found Encoder
+	err   error
+}
+
+func (e *latestEncoder) Encode(v jsontext.Value) ([]byte, error) {
+	if v == nil || v.Kind() == 'n' {
+		return nil, nil
+	}
+	if e.found == nil && e.err == nil {
+		e.found, e.err = e.find()
+	}
+	if e.err != nil {
+		return nil, e.err
+	}
+	return e.found.Encode(v)
+}
+
+func (e *latestEncoder) SchemaID() int { return e.Used().ID }
+
+// Used describes the schema once a value has needed it, and none before.
+func (e *latestEncoder) Used() Used {
+	if d, ok := e.found.(Describer); ok {
+		return d.Used()
+	}
+	return Used{}
 }
 
 type schemaEncoder struct {

@@ -271,8 +271,8 @@ func TestEncoderByVersionAndDescription(t *testing.T) {
 		t.Errorf("by version %+v, want %+v", byVersion, first)
 	}
 	latest := newEncoder(t, With(f, func(o *Options) { o.UseLatest = true }), Schema{Topic: "t", Side: Value})
-	if latest.SchemaID() != 1 {
-		t.Errorf("latest has id %d", latest.SchemaID())
+	if out, err := latest.Encode(jsontext.Value(`{"name":"a"}`)); err != nil || len(out) == 0 || latest.SchemaID() != 1 {
+		t.Errorf("latest: %x %v, id %d", out, err, latest.SchemaID())
 	}
 	named := newEncoder(t, f, Schema{Topic: "t", Side: Value, Text: userSchema, Strategy: "RECORD_NAME"}).(Describer).Used()
 	if named.Subject != "User" {
@@ -283,6 +283,17 @@ func TestEncoderByVersionAndDescription(t *testing.T) {
 	if proto.Type != sr.TypeProtobuf {
 		t.Errorf("any type: %s", proto.Type)
 	}
+}
+
+// TestLatestAsksLate holds that a side without data needs no subject.
+func TestLatestAsksLate(t *testing.T) {
+	f := SchemaFormats(newMemory(), Options{UseLatest: true}).Find("avro")
+	e := newEncoder(t, f, Schema{Topic: "none", Side: Key})
+	if out, err := e.Encode(nil); out != nil || err != nil || e.SchemaID() != 0 {
+		t.Errorf("null: %x %v", out, err)
+	}
+	_, err := e.Encode(jsontext.Value("1"))
+	wantError(t, err, kafkarest.CodeSerialization, "no such version")
 }
 
 func TestReferences(t *testing.T) {

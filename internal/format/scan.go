@@ -6,8 +6,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// scanner walks over a JSON text that is known to be valid. It never reads beyond the text, whatever it is.
-type scanner struct {
+// jsonScanner walks over a JSON text that is known to be valid. It never reads beyond the text, whatever it is.
+type jsonScanner struct {
 	b []byte
 	i int
 }
@@ -15,7 +15,7 @@ type scanner struct {
 var errMalformed = errors.New("malformed JSON")
 
 // peek skips white space and gives the first byte of the next token, 0 at the end.
-func (s *scanner) peek() byte {
+func (s *jsonScanner) peek() byte {
 	for ; s.i < len(s.b); s.i++ {
 		switch c := s.b[s.i]; c {
 		case ' ', '\t', '\r', '\n':
@@ -27,7 +27,7 @@ func (s *scanner) peek() byte {
 }
 
 // next consumes c if it is the next token.
-func (s *scanner) next(c byte) bool {
+func (s *jsonScanner) next(c byte) bool {
 	if s.peek() != c {
 		return false
 	}
@@ -36,7 +36,7 @@ func (s *scanner) next(c byte) bool {
 }
 
 // token names the next token as Jackson does in the error texts of Java Avro.
-func (s *scanner) token() string {
+func (s *jsonScanner) token() string {
 	switch c := s.peek(); c {
 	case '{':
 		return "START_OBJECT"
@@ -76,7 +76,7 @@ func isInteger(number []byte) bool {
 }
 
 // number gives the text of the number that comes next, empty if none does.
-func (s *scanner) number() []byte {
+func (s *jsonScanner) number() []byte {
 	s.peek()
 	start := s.i
 	for ; s.i < len(s.b); s.i++ {
@@ -90,7 +90,7 @@ func (s *scanner) number() []byte {
 }
 
 // rawString consumes the string that comes next, and gives it with its quotes and whether it has escapes.
-func (s *scanner) rawString() (raw []byte, escaped bool, err error) {
+func (s *jsonScanner) rawString() (raw []byte, escaped bool, err error) {
 	if s.peek() != '"' {
 		return nil, false, errMalformed
 	}
@@ -110,7 +110,7 @@ func (s *scanner) rawString() (raw []byte, escaped bool, err error) {
 }
 
 // text consumes a string and gives what it says: a part of the input, or scratch's memory if it has escapes.
-func (s *scanner) text(scratch []byte) ([]byte, error) {
+func (s *jsonScanner) text(scratch []byte) ([]byte, error) {
 	raw, escaped, err := s.rawString()
 	if err != nil {
 		return nil, err
@@ -126,7 +126,7 @@ func (s *scanner) text(scratch []byte) ([]byte, error) {
 }
 
 // member consumes a member's name and the colon.
-func (s *scanner) member(scratch []byte) ([]byte, error) {
+func (s *jsonScanner) member(scratch []byte) ([]byte, error) {
 	if s.peek() != '"' {
 		return nil, errMalformed
 	}
@@ -141,7 +141,7 @@ func (s *scanner) member(scratch []byte) ([]byte, error) {
 }
 
 // literal consumes true, false or null.
-func (s *scanner) literal(word string) bool {
+func (s *jsonScanner) literal(word string) bool {
 	s.peek()
 	if len(s.b)-s.i < len(word) || string(s.b[s.i:s.i+len(word)]) != word {
 		return false
@@ -151,7 +151,7 @@ func (s *scanner) literal(word string) bool {
 }
 
 // skip consumes one value of any kind.
-func (s *scanner) skip() error {
+func (s *jsonScanner) skip() error {
 	depth := 0
 	for {
 		switch c := s.peek(); c {
@@ -180,7 +180,7 @@ func (s *scanner) skip() error {
 }
 
 // scalarTail consumes what is left of a number or literal.
-func (s *scanner) scalarTail() {
+func (s *jsonScanner) scalarTail() {
 	for ; s.i < len(s.b); s.i++ {
 		switch s.b[s.i] {
 		case ',', '}', ']', ' ', '\t', '\r', '\n':
@@ -190,7 +190,7 @@ func (s *scanner) scalarTail() {
 }
 
 // value consumes one value of any kind and gives its text.
-func (s *scanner) value() (jsontext.Value, error) {
+func (s *jsonScanner) value() (jsontext.Value, error) {
 	s.peek()
 	start := s.i
 	err := s.skip()

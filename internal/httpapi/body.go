@@ -36,7 +36,11 @@ type requestBody struct {
 	taken int64
 }
 
-func (b *requestBody) release() { b.of.used.Add(-b.taken) }
+func (b *requestBody) release() {
+	if b.taken > 0 {
+		b.of.used.Add(-b.taken)
+	}
+}
 
 // grow takes so much more of the budget, or says that the proxy is full.
 func (b *requestBody) grow(n int64) error {
@@ -60,19 +64,25 @@ func (c *Call) Body() ([]byte, error) {
 	if c.R.ContentLength > limit {
 		return nil, errTooLarge(limit)
 	}
-	c.body = &requestBody{of: c.server.bodies}
-	timed := &timedReader{call: c}
-	defer timed.done()
-	reader, closeReader, err := decompress(timed, encoding, limit)
+	c.body.of = c.server.bodies
+	defer c.endBody()
+	if encoding == "" {
+		size := c.R.ContentLength
+		if size < 0 {
+			size = 4 << 10
+		}
+		return c.readBody(bodyReader{c}, size, limit)
+	}
+	reader, closeReader, err := decompress(bodyReader{c}, encoding, limit)
 	if err != nil {
 		return nil, err
 	}
 	defer closeReader()
-	size := int64(4 << 10)
-	if encoding == "" && c.R.ContentLength > 0 {
-		size = c.R.ContentLength
-	}
-	body, err := c.readAll(reader, size, limit)
+	return c.readBody(reader, 4<<10, limit)
+}
+
+func (c *Call) readBody(r io.Reader, size, limit int64) ([]byte, error) {
+	body, err := c.readAll(r, size, limit)
 	if err != nil {
 		return nil, bodyError(err)
 	}
@@ -192,30 +202,32 @@ func clip(s string) string {
 	return s
 }
 
-// timedReader gives the body a deadline that moves with what has come: BodyTimeout, and a second more for each BodyMinRate bytes.
-type timedReader struct {
-	call  *Call
-	rc    *http.ResponseController
-	until time.Time
-	n     int64
-}
+// bodyReader gives the body a deadline that moves with what has come: BodyTimeout, and a second more for each BodyMinRate bytes.
+type bodyReader struct{ call *Call }
 
-func (t *timedReader) Read(p []byte) (int, error) {
-	cfg := &t.call.server.cfg
-	if t.rc == nil {
-		t.rc = http.NewResponseController(t.call.ResponseWriter)
-		t.until = time.Now().Add(cfg.BodyTimeout)
+func (r bodyReader) Read(p []byte) (int, error) {
+	c := r.call
+	cfg := &c.server.cfg
+	if c.bodyUntil.IsZero() {
+		c.bodyUntil = time.Now().Add(cfg.BodyTimeout)
 	}
-	_ = t.rc.SetReadDeadline(t.until.Add(time.Duration(t.n) * time.Second / time.Duration(cfg.BodyMinRate))) // without one in tests
-	n, err := t.call.R.Body.Read(p)
-	t.n += int64(n)
-	t.call.read += int64(n)
+	c.setReadDeadline(c.bodyUntil.Add(time.Duration(c.read) * time.Second / time.Duration(cfg.BodyMinRate)))
+	n, err := c.R.Body.Read(p)
+	c.read += int64(n)
 	return n, err
 }
 
-// done takes the deadline off again: net/http goes on reading to notice that the client went away.
-func (t *timedReader) done() {
-	if t.rc != nil {
-		_ = t.rc.SetReadDeadline(time.Time{})
+// endBody takes the deadline off again: net/http goes on reading to notice that the client went away.
+func (c *Call) endBody() {
+	if !c.bodyUntil.IsZero() {
+		c.setReadDeadline(time.Time{})
 	}
+}
+
+func (c *Call) setReadDeadline(t time.Time) {
+	if c.conn != nil {
+		_ = c.conn.SetReadDeadline(t)
+		return
+	}
+	_ = http.NewResponseController(c.ResponseWriter).SetReadDeadline(t) // of the stream, with HTTP/2; there is none in some tests
 }

@@ -86,7 +86,8 @@ type HeaderRule struct {
 // commonHeaders are on every reply, errors too.
 func (s *Server) commonHeaders(c *Call) {
 	h := c.Header()
-	h["X-Request-Id"] = []string{c.RequestID}
+	c.idHeader[0] = c.RequestID
+	h["X-Request-Id"] = c.idHeader[:]
 	h["Vary"] = varyEncoding
 	if s.draining.Load() && c.R.ProtoMajor == 1 {
 		h.Set("Connection", "close")

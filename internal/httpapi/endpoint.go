@@ -33,13 +33,17 @@ type Call struct {
 	Accept      string    // the media type of the reply
 	RequestID   string
 
-	server  *Server
-	start   time.Time
-	status  int
-	written int64
-	read    int64
-	failure *kafkarest.Error // what the error writer wrote, for the log line
-	body    *requestBody
+	server    *Server
+	start     time.Time
+	status    int
+	written   int64
+	read      int64
+	failure   *kafkarest.Error // what the error writer wrote, for the log line
+	body      requestBody
+	bodyUntil time.Time // when the body must have come, besides what its bytes earn; zero before the first is read
+	conn      *conn     // nil with HTTP/2, and in tests without one
+
+	typeHeader, idHeader [1]string // memory for two header values that every reply has
 }
 
 // Unwrap lets http.ResponseController reach the connection.
@@ -76,7 +80,8 @@ func (c *Call) NoContent() error {
 // A failure to write is returned so that a handler that must know whether the client can have got it does; the error writer keeps
 // quiet about it, since the status is out.
 func (c *Call) Reply(status int, body []byte) error {
-	c.Header().Set("Content-Type", c.Accept)
+	c.typeHeader[0] = c.Accept
+	c.Header()["Content-Type"] = c.typeHeader[:]
 	if c.server.cfg.Compression && len(body) >= compressMin && acceptsGzip(c.R.Header) {
 		return c.replyGzip(status, body)
 	}
@@ -85,8 +90,10 @@ func (c *Call) Reply(status int, body []byte) error {
 
 // writeAll writes in pieces: the connection gives the client the write timeout to take each (see Conn).
 func (c *Call) writeAll(status int, body []byte) error {
-	const piece = 64 << 10
-	c.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
+	const piece, counted = 64 << 10, 2 << 10 // net/http itself counts a reply that fits its first buffer
+	if len(body) > counted || c.R.Method == http.MethodHead {
+		c.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
 	c.WriteHeader(status)
 	for len(body) > 0 {
 		n, err := c.Write(body[:min(piece, len(body))])

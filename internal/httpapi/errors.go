@@ -3,13 +3,11 @@ package httpapi
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"kafkarest"
 
@@ -86,29 +84,4 @@ func (c *Call) preferredType() string {
 		}
 	}
 	return c.server.cfg.DefaultType
-}
-
-// log writes the request's line. It has no payload, no query and no credentials.
-func (c *Call) log() {
-	cfg := &c.server.cfg
-	internal := c.failure != nil && c.failure.Code.Status() >= 500 && c.failure.Err != nil
-	if !cfg.LogRequests && !internal {
-		return
-	}
-	level := slog.LevelInfo
-	attrs := make([]slog.Attr, 0, 12)
-	attrs = append(attrs, slog.String("request_id", c.RequestID), slog.String("remote", c.R.RemoteAddr), slog.String("method", c.R.Method),
-		slog.String("path", c.R.URL.EscapedPath()), slog.String("proto", c.R.Proto), slog.Int("status", c.status),
-		slog.Int64("in", c.read), slog.Int64("out", c.written), slog.Int64("us", time.Since(c.start).Microseconds()))
-	if c.Endpoint != nil {
-		attrs = append(attrs, slog.String("endpoint", c.Endpoint.Name))
-	}
-	if c.failure != nil {
-		attrs = append(attrs, slog.Int("error_code", int(c.failure.Code)))
-		if internal {
-			level = slog.LevelError
-			attrs = append(attrs, slog.String("cause", c.failure.Err.Error()))
-		}
-	}
-	cfg.Log.LogAttrs(c.R.Context(), level, "request", attrs...)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -18,9 +19,9 @@ import (
 
 // Config is what an operator can set of the kit. The zero value serves without CORS, compression, limits or logs; see each field.
 type Config struct {
-	Log         *slog.Logger // nil discards
-	LogRequests bool         // a line for each request
-	Debug       bool         // error replies of the HTTP layer show their cause
+	Log        *slog.Logger // nil discards
+	RequestLog io.Writer    // takes a JSON object and a newline for each request; nil for none
+	Debug      bool         // error replies of the HTTP layer show their cause
 
 	Compression bool // gzip replies of 1 KiB and more when the client accepts it
 
@@ -171,6 +172,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r = r.WithContext(ctx)
 	}
 	c := &Call{ResponseWriter: w, R: r, server: s, start: time.Now(), RequestID: s.ids.of(r)}
+	if r.ProtoMajor == 1 {
+		c.conn, _ = r.Context().Value(connKey{}).(*conn)
+	}
 	defer c.end()
 	s.commonHeaders(c)
 	if bad := checkPath(r); bad != nil {
@@ -330,8 +334,6 @@ func (c *Call) end() {
 			defer panic(http.ErrAbortHandler) // the reply is half out: only a broken connection tells the client
 		}
 	}
-	if c.body != nil {
-		c.body.release()
-	}
+	c.body.release()
 	c.log()
 }

@@ -19,7 +19,8 @@ type Config struct {
 	Producer []kgo.Opt
 	Consumer []kgo.Opt
 
-	Idempotent bool // what Producer says of it: false makes time-outs of records in doubt
+	Idempotent      bool          // what Producer says of it: false makes time-outs of records in doubt
+	DeliveryTimeout time.Duration // how long a record may be tried; 0 is for ever. Producer's own RecordDeliveryTimeout is not used
 
 	RequestTimeout time.Duration // deadline of one metadata or admin request; 0 is 5 s
 	LookupTimeout  time.Duration // how long produce waits for an unknown topic to appear; 0 is 1 s
@@ -78,6 +79,12 @@ func (cfg *Config) options(extra []kgo.Opt) []kgo.Opt {
 // Admin is the shared client for metadata and admin requests. Every call on it needs a context with a deadline: see Deadline.
 func (c *Cluster) Admin() *kadm.Client { return c.adm }
 
+// Client is the client behind Admin, for requests that Admin has no method for.
+func (c *Cluster) Client() *kgo.Client { return c.admin }
+
+// Fresh has metadata requests go to a broker: without it the client answers from what it learned within the last half second.
+func Fresh(ctx context.Context) context.Context { return kadm.WithAuthorizedOps(ctx) }
+
 // Deadline bounds one metadata or admin request.
 func (c *Cluster) Deadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, c.cfg.RequestTimeout)
@@ -110,11 +117,12 @@ func (c *Cluster) Producer() (*Producer, error) {
 	if p := c.producers[profile]; p != nil {
 		return p, nil
 	}
-	client, err := kgo.NewClient(append(c.cfg.options(producerDefaults()), c.cfg.Producer...)...)
+	opts := append(c.cfg.options(producerDefaults()), c.cfg.Producer...)
+	client, err := kgo.NewClient(append(opts, kgo.RecordDeliveryTimeout(0))...) // see Producer.lifetime
 	if err != nil {
 		return nil, fmt.Errorf("producer client: %w", err)
 	}
-	p := &Producer{client: client, topics: c.topics, idempotent: c.cfg.Idempotent}
+	p := &Producer{client: client, topics: c.topics, idempotent: c.cfg.Idempotent, delivery: c.cfg.DeliveryTimeout}
 	c.producers[profile] = p
 	return p, nil
 }

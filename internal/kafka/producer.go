@@ -2,7 +2,10 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"math"
+	"sync"
+	"time"
 
 	"kafkarest"
 
@@ -14,6 +17,11 @@ type Producer struct {
 	client     *kgo.Client
 	topics     *Topics
 	idempotent bool
+	delivery   time.Duration // how long a record may be tried; 0 is for ever
+
+	mu    sync.Mutex
+	ctx   context.Context // of the records handed over within a second of since; it ends when they have been tried for long enough
+	since time.Time
 }
 
 // producerDefaults: acks=all and idempotent are kgo's own defaults. Its buffer limits are lifted since Produce blocks behind them, one
@@ -61,11 +69,30 @@ func (t topicPartitioner) OnNewBatch() {
 //
 // No request's context comes near: a record whose context ends takes other requests' records on its partition down with it.
 func (p *Producer) Produce(r *kgo.Record, done func(*kgo.Record, error)) {
-	p.client.Produce(context.Background(), r, done)
+	p.client.Produce(p.lifetime(), r, done)
+}
+
+// lifetime is a context that ends when a record handed over now has been tried for long enough. The client's own RecordDeliveryTimeout
+// will not do: it goes by the record's timestamp, so that one of last year fails at once, and with it all that wait for its partition.
+func (p *Producer) lifetime() context.Context {
+	if p.delivery <= 0 {
+		return context.Background()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now := time.Now(); p.ctx == nil || now.Sub(p.since) > time.Second {
+		ctx, cancel := context.WithCancel(context.Background())
+		time.AfterFunc(p.delivery+time.Second, cancel)
+		p.ctx, p.since = ctx, now
+	}
+	return p.ctx
 }
 
 // Failed classifies the error of a record, and has the topic looked up anew when the broker no longer knows it.
 func (p *Producer) Failed(topic string, err error) *kafkarest.Error {
 	p.topics.doubt(topic, err)
+	if errors.Is(err, context.Canceled) { // lifetime has ended, and the client heeds it only before a record may have been stored
+		err = kgo.ErrRecordTimeout
+	}
 	return ProduceError(topic, p.idempotent, err)
 }

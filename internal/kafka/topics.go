@@ -142,11 +142,18 @@ func (t *Topics) enqueue(name string) {
 // Renew asks for a topic anew, for a caller that has reason to believe that it has changed.
 func (t *Topics) Renew(ctx context.Context, name string) (int32, error) {
 	t.mu.Lock()
-	if e := t.known[name]; e != nil && time.Since(e.until.Add(-topicFresh)) > time.Second { // not just learned
+	if e := t.known[name]; e != nil && time.Since(e.until.Add(-topicFresh)) > 50*time.Millisecond { // not just learned
 		delete(t.known, name)
 	}
 	t.mu.Unlock()
 	return t.Partitions(ctx, name)
+}
+
+// Forget is for a topic that was deleted or changed by us.
+func (t *Topics) Forget(name string) {
+	t.mu.Lock()
+	delete(t.known, name)
+	t.mu.Unlock()
 }
 
 // doubt forgets a topic that an error says is not what we think it is.

@@ -5,6 +5,7 @@ package produce
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -95,8 +96,6 @@ func (s *Service) Produce(ctx context.Context, req Request) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
-	defer cancel()
 	resp.Results, err = s.send(ctx, req.Topic, records)
 	return resp, err
 }
@@ -139,7 +138,7 @@ func recordHeaders(headers []kafkarest.Header) []kgo.RecordHeader {
 
 // send hands the records to the shared producer and waits for their outcomes.
 func (s *Service) send(ctx context.Context, topic string, records []kgo.Record) ([]Result, error) {
-	f := &flight{service: s, topic: topic, outcomes: make([]outcome, len(records)), done: make(chan struct{})}
+	f := &flight{service: s, topic: topic, results: make([]Result, len(records)), settled: make([]atomic.Bool, len(records)), done: make(chan struct{})}
 	f.left.Store(int64(len(records)))
 	if err := s.precheck(ctx, f, records); err != nil {
 		return nil, err
@@ -149,25 +148,23 @@ func (s *Service) send(ctx context.Context, topic string, records []kgo.Record) 
 		return nil, kafka.Error(err)
 	}
 	f.producer = producer
-	var size int64
-	for i := range records {
-		size += recordSize(&records[i])
+	if f.left.Load() == 0 { // all refused by the checks
+		return f.results, nil
 	}
-	if err := s.buffer.take(topic, size); err != nil {
+	for i := range records {
+		f.size += recordSize(&records[i])
+	}
+	if err := s.buffer.take(topic, f.size); err != nil {
 		return nil, err
 	}
 	for i := range records {
-		if f.outcomes[i].state.Load() == settled { // refused by the checks
-			s.buffer.release(topic, recordSize(&records[i]))
+		if f.settled[i].Load() { // refused by the checks
 			continue
 		}
 		producer.Produce(&records[i], func(r *kgo.Record, err error) { f.settle(i, r, err) })
 	}
-	select {
-	case <-f.done:
-	case <-ctx.Done():
-	}
-	return f.results(), nil
+	f.wait(ctx, s.cfg.Timeout)
+	return f.outcomes(), nil
 }
 
 // recordSize is what a record takes of the buffer: its bytes, and about what the client keeps beside them.
@@ -219,54 +216,73 @@ type flight struct {
 	service  *Service
 	producer *kafka.Producer
 	topic    string
-	outcomes []outcome
+	size     int64 // of the buffer, given back when the last record has settled
+	results  []Result
+	settled  []atomic.Bool // whether the result beside it is there
 	left     atomic.Int64
 	done     chan struct{}
 }
 
-type outcome struct {
-	Result
-	state atomic.Uint32
-}
-
-const settled = 1
-
 func (f *flight) settle(i int, r *kgo.Record, err error) {
-	o := &f.outcomes[i]
+	o := &f.results[i]
 	if err != nil {
 		o.Err = f.producer.Failed(f.topic, err)
 	} else {
 		o.Partition, o.Offset, o.Timestamp = r.Partition, r.Offset, r.Timestamp
 	}
-	f.service.buffer.release(f.topic, recordSize(r))
-	f.mark(o)
-}
-
-func (f *flight) refuse(i int, err *kafkarest.Error) {
-	f.outcomes[i].Err = err
-	f.mark(&f.outcomes[i])
-}
-
-func (f *flight) mark(o *outcome) {
-	o.state.Store(settled)
-	if f.left.Add(-1) == 0 {
-		close(f.done)
+	if f.mark(i) {
+		f.service.buffer.release(f.topic, f.size)
 	}
 }
 
-// results are the outcomes so far: what has not settled is in doubt.
-func (f *flight) results() []Result {
-	results := make([]Result, len(f.outcomes))
-	var doubt *kafkarest.Error
-	for i := range f.outcomes {
-		if o := &f.outcomes[i]; o.state.Load() == settled {
-			results[i] = o.Result
-			continue
+func (f *flight) refuse(i int, err *kafkarest.Error) {
+	f.results[i].Err = err
+	f.mark(i)
+}
+
+// mark reports whether that was the last one.
+func (f *flight) mark(i int) bool {
+	f.settled[i].Store(true)
+	if f.left.Add(-1) > 0 {
+		return false
+	}
+	close(f.done)
+	return true
+}
+
+// wait returns when every record has settled, or when waiting is over. A timer costs less than a context with a deadline.
+func (f *flight) wait(ctx context.Context, timeout time.Duration) {
+	timer := timers.Get().(*time.Timer)
+	defer timers.Put(timer)
+	timer.Reset(timeout)
+	defer timer.Stop()
+	select {
+	case <-f.done:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// timers are used again: since Go 1.23 a stopped timer has nothing left in its channel.
+var timers = sync.Pool{New: func() any {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return t
+}}
+
+// outcomes are the results so far: what has not settled is in doubt.
+func (f *flight) outcomes() []Result {
+	if f.left.Load() == 0 {
+		return f.results
+	}
+	results := make([]Result, len(f.results))
+	doubt := kafka.InDoubt(fmt.Errorf("%d of %d records had not settled", f.left.Load(), len(f.results)))
+	for i := range results {
+		if f.settled[i].Load() {
+			results[i] = f.results[i]
+		} else {
+			results[i].Err = doubt
 		}
-		if doubt == nil {
-			doubt = kafka.InDoubt(fmt.Errorf("%d of %d records had not settled", f.left.Load(), len(f.outcomes)))
-		}
-		results[i].Err = doubt
 	}
 	return results
 }

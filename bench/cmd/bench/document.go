@@ -32,7 +32,7 @@ How to read it
 - Every reply is checked (status 200, an offset for each record, no error code), and what landed in Kafka is counted from the end
   offsets: a difference is an ERROR row. A read must give every record once and skip none.
 - Consuming is timed from the creation of the consumer (a group of its own) to the last record; a read asks for up to 1,000,000 bytes.
-- The proxy runs with its default settings and writes its log to a file.
+- The proxy runs with its default settings and writes its log to a file; the floor runs with the Go runtime's default settings.
 - "RSS MB at most" is the peak within the timed section.
 - The long-polls wait 30 s on a topic in which nothing is. Each of the clients of the missing topic sends at most 20 requests a second.
 

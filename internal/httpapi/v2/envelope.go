@@ -27,7 +27,8 @@ type envelope struct {
 
 // parser reads one envelope as a stream of JSON tokens.
 type parser struct {
-	dec   *jsontext.Decoder
+	dec   jsontext.Decoder
+	buf   bytes.Buffer
 	body  []byte
 	api   *API
 	arg   string // how validation messages name the body, such as produceJson.arg2
@@ -36,23 +37,26 @@ type parser struct {
 	taken bool // records was there
 }
 
-var decoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
+var parsers = sync.Pool{New: func() any { return new(parser) }}
 
-var nothing = bytes.NewReader(nil)
+// lenient leaves duplicate members to the parser, which refuses them in the envelope alone.
+var lenient = jsontext.AllowDuplicateNames(true)
 
 // parse reads the envelope. Duplicate members of the envelope are refused; inside keys and values they are the client's own affair.
 func (a *API) parse(body []byte, arg string, base int32) (envelope, error) {
-	dec := decoders.Get().(*jsontext.Decoder)
-	defer func() {
-		dec.Reset(nothing) // the pool must not keep the body
-		decoders.Put(dec)
-	}()
-	dec.Reset(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true))
-	p := parser{dec: dec, body: body, api: a, arg: arg, base: base}
-	if err := p.document(); err != nil {
+	p := parsers.Get().(*parser)
+	p.buf = *bytes.NewBuffer(body)
+	p.dec.Reset(&p.buf, lenient)
+	p.body, p.api, p.arg, p.base, p.env, p.taken = body, a, arg, base, envelope{}, false
+	err := p.document()
+	env := p.env
+	p.body, p.env, p.buf = nil, envelope{}, bytes.Buffer{} // the pool must not keep the body
+	p.dec.Reset(&p.buf)
+	parsers.Put(p)
+	if err != nil {
 		return envelope{}, httpapi.JSONError(body, err)
 	}
-	return p.env, nil
+	return env, nil
 }
 
 func (p *parser) document() error {

@@ -44,7 +44,7 @@ func (a *API) rootPost(c *httpapi.Call) error {
 func (a *API) listBrokers(c *httpapi.Call) error {
 	ctx, cancel := a.cluster.Deadline(c.R.Context())
 	defer cancel()
-	brokers, err := kafka.Await(ctx, a.cluster.Admin().ListBrokers)
+	brokers, err := kafka.Await(kafka.Fresh(ctx), a.cluster.Admin().ListBrokers)
 	if err != nil {
 		return kafka.Error(err)
 	}
@@ -62,12 +62,19 @@ func (a *API) listTopics(c *httpapi.Call) error {
 	ctx, cancel := a.cluster.Deadline(c.R.Context())
 	defer cancel()
 	topics, err := kafka.Await(ctx, func(ctx context.Context) (kadm.TopicDetails, error) {
-		return a.cluster.Admin().ListTopics(ctx) // without internal ones
+		return a.cluster.Admin().ListTopics(kafka.Fresh(ctx)) // without internal ones
 	})
 	if err != nil {
 		return kafka.Error(err)
 	}
-	return reply(c, topics.Names())
+	topics.FilterInternal()
+	names := make([]string, 0, len(topics))
+	for _, t := range topics.Sorted() {
+		if t.Err == nil || !kafka.IsUnknownTopic(t.Err) { // kgo remembers names that others asked for
+			names = append(names, t.Topic)
+		}
+	}
+	return reply(c, names)
 }
 
 // Topic is the reply of GET /topics/{topic}.
@@ -123,7 +130,7 @@ func (a *API) partitions(ctx context.Context, name string) ([]Partition, error) 
 		return nil, kafka.ForTopic(name, kerr.InvalidTopicException)
 	}
 	topics, err := kafka.Await(ctx, func(ctx context.Context) (kadm.TopicDetails, error) {
-		return a.cluster.Admin().ListTopicsWithInternal(ctx, name)
+		return a.cluster.Admin().ListTopicsWithInternal(kafka.Fresh(ctx), name)
 	})
 	if err != nil {
 		return nil, kafka.Error(err)

@@ -90,7 +90,7 @@ func (a *API) read(c *httpapi.Call, i *consume.Instance, opts consume.ReadOption
 		return err
 	}
 	if len(d.Records) > 0 {
-		c.OnLost(d.Lost)
+		d.Broken = c.OnLost(d.Lost)
 	}
 	err = c.Reply(http.StatusOK, appendRecords(d.Records, with))
 	if err != nil || c.R.Context().Err() != nil {

@@ -53,7 +53,7 @@ func (a *API) growTopic(c *httpapi.Call) error {
 	if !kafka.ValidName(name) {
 		return kafka.ForTopic(name, kerr.UnknownTopicOrPartition)
 	}
-	m, err := a.cluster.Admin().Metadata(fresh(ctx), name)
+	m, err := a.cluster.Admin().Metadata(kafka.Fresh(ctx), name)
 	if err != nil {
 		return kafka.ForTopic(name, err)
 	}
@@ -85,7 +85,7 @@ func (a *API) addPartitions(ctx context.Context, topic kadm.TopicDetail, n int) 
 	if answer := answers[topic.Topic]; answer.Err != nil {
 		return topic, changeError(topic.Topic, "have got its partitions", answer.Err, answer.ErrMessage)
 	}
-	grown, ok := a.settle(ctx, topic.Topic, func(d kadm.TopicDetail) bool { return d.Err == nil && len(d.Partitions) >= n })
+	grown, ok := a.settle(ctx, topic.Topic, func(s sight) bool { return s.err == nil && s.partitions >= n })
 	if !ok {
 		return topic, nil
 	}
@@ -103,9 +103,10 @@ func (a *API) deleteTopic(c *httpapi.Call) error {
 	if err != nil {
 		return changeError(name, "be deleted", err, answer.ErrMessage)
 	}
-	a.settle(ctx, name, func(d kadm.TopicDetail) bool {
+	a.cluster.Topics().Forget(name)
+	a.settle(ctx, name, func(s sight) bool {
 		var none kadm.TopicID
-		return kafka.IsUnknownTopic(d.Err) || answer.ID != none && d.ID != none && d.ID != answer.ID // made again at once, by somebody's first use
+		return kafka.IsUnknownTopic(s.err) || answer.ID != none && s.id != none && s.id != answer.ID // made again at once, by somebody's first use
 	})
 	return c.NoContent()
 }
@@ -115,7 +116,7 @@ func (a *API) deleteTopic(c *httpapi.Call) error {
 func changeError(topic, what string, err error, text string) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, kerr.RequestTimedOut) {
 		return kafkarest.Wrap(kafkarest.CodeInDoubt, err,
-			fmt.Sprintf("The outcome is unknown: Kafka did not answer by the deadline, and topic '%s' may or may not %s. A GET of the topic tells.", topic, what))
+			fmt.Sprintf("The outcome is unknown: Kafka did not answer by the deadline, and topic '%s' may or may not %s. A GET tells.", topic, what))
 	}
 	published := kafkarest.AsError(kafka.ForTopic(topic, err))
 	if kafka.IsUnknownTopic(err) || !errors.As(err, new(*kerr.Error)) {

@@ -43,10 +43,6 @@ func (p place) describeCluster(controller int32) Cluster {
 	return out
 }
 
-// fresh makes metadata requests with this context go to a broker: without it the Kafka client answers from what it learned within the
-// last half second, which is what it was before a change that was just made.
-func fresh(ctx context.Context) context.Context { return kadm.WithAuthorizedOps(ctx) }
-
 func (a *API) listClusters(c *httpapi.Call) error {
 	m, err := a.askCluster(c)
 	if err != nil {
@@ -70,7 +66,7 @@ func (a *API) getCluster(c *httpapi.Call) error {
 func (a *API) askCluster(c *httpapi.Call) (kadm.Metadata, error) {
 	ctx, cancel := a.cluster.Deadline(c.R.Context())
 	defer cancel()
-	m, err := a.cluster.Admin().BrokerMetadata(fresh(ctx))
+	m, err := a.cluster.Admin().BrokerMetadata(kafka.Fresh(ctx))
 	if err != nil {
 		return kadm.Metadata{}, kafka.Error(err)
 	}

@@ -45,9 +45,9 @@ func (a *API) createTopic(c *httpapi.Call) error {
 type created struct{ kadm.CreateTopicResponse }
 
 // shownBy reports whether a broker shows the topic, and not an older one of the same name.
-func (t created) shownBy(d kadm.TopicDetail) bool {
+func (t created) shownBy(s sight) bool {
 	var none kadm.TopicID
-	return d.Err == nil && len(d.Partitions) > 0 && len(d.Partitions) >= int(t.NumPartitions) && (t.ID == none || d.ID == none || d.ID == t.ID)
+	return s.err == nil && s.partitions > 0 && s.partitions >= int(t.NumPartitions) && (t.ID == none || s.id == none || s.id == t.ID)
 }
 
 func (a *API) create(ctx context.Context, want newTopic) (created, error) {
@@ -83,14 +83,9 @@ func (a *API) createByCounts(ctx context.Context, want newTopic) (kadm.CreateTop
 	return answers.On(want.name, nil)
 }
 
-// createByAssignments is for what the admin client has no method for. It is rare enough to be given a client of its own.
+// createByAssignments is for what the admin client has no method for.
 func (a *API) createByAssignments(ctx context.Context, want newTopic) (kadm.CreateTopicResponse, error) {
-	client, err := a.cluster.NewConsumer()
-	if err != nil {
-		return kadm.CreateTopicResponse{}, fmt.Errorf("client for manual assignments: %w", err)
-	}
-	defer client.Close()
-	resp, err := want.request().RequestWith(ctx, client)
+	resp, err := want.request().RequestWith(ctx, a.cluster.Client())
 	if err != nil {
 		return kadm.CreateTopicResponse{}, err
 	}

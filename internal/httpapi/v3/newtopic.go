@@ -99,7 +99,8 @@ func inRange(field string, n *httpapi.Int, limit int64) (int64, error) {
 	if v := int64(*n); v <= limit && v >= -limit-1 {
 		return v, nil
 	}
-	return 0, kafkarest.Errorf(kafkarest.CodeBadRequest, "Numeric value (%d) out of range: %s must be between %d and %d", int64(*n), field, -limit-1, limit)
+	return 0, kafkarest.Errorf(kafkarest.CodeBadRequest, "Numeric value (%d) out of range: %s must be between %d and %d",
+		int64(*n), field, -limit-1, limit)
 }
 
 // isTrue reads a boolean that may come as a string or number, as the reference does.

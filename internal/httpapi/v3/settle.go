@@ -2,53 +2,102 @@ package v3
 
 import (
 	"context"
+	"fmt"
+	"kafkarest/internal/kafka"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// settleTime bounds the wait for a change to show on every broker. It has been made by then, so running out of time is no error; brokers
-// that are well show it within milliseconds, and one that is not must not hold up the reply for all of the request's deadline.
-const settleTime = 2 * time.Second
+// settleTime bounds each of the two waits of settle. The change has been made by then, so running out of time is no error; brokers that are
+// well show it within milliseconds, and one that is not must not hold up the reply for all of the request's deadline.
+const settleTime = time.Second
+
+// sight is what a broker shows of a topic.
+type sight struct {
+	id         kadm.TopicID // zero when the broker does not tell
+	partitions int
+	err        error
+}
 
 // settle waits until the brokers show a change to a topic that the controller has carried out, and returns the topic as they show it.
-// Each broker learns of it by itself, and the next request of the same caller may be answered by any of them. The Kafka client asks its
-// brokers in turn, and a seed after each round, so that one more answer in a row than there are brokers come from all of them, unless
-// another request takes a turn in between. The last one is also what the client remembers for the requests that follow.
-func (a *API) settle(ctx context.Context, topic string, shows func(kadm.TopicDetail) bool) (kadm.TopicDetail, bool) {
-	ctx, cancel := context.WithTimeout(fresh(ctx), settleTime)
+// Each broker learns of it by itself, and the next request of the same caller may be answered by any of them, and be told by one that is
+// behind that the topic it has just made does not exist. The last look goes through the shared client, which remembers what it saw.
+func (a *API) settle(ctx context.Context, topic string, shows func(sight) bool) (kadm.TopicDetail, bool) {
+	if m, err := a.cluster.Admin().BrokerMetadata(ctx); err == nil && len(m.Brokers) > 1 {
+		a.settleEverywhere(ctx, topic, shows)
+	}
+	ctx, cancel := context.WithTimeout(kafka.Fresh(ctx), settleTime)
 	defer cancel()
 	var last kadm.TopicDetail
-	shown := false
-	pause := 5 * time.Millisecond
-	for inRow := 0; ; {
+	shown := poll(ctx, func() bool {
 		m, err := a.cluster.Admin().Metadata(ctx, topic)
-		switch {
-		case err == nil && shows(m.Topics[topic]):
-			last, shown = m.Topics[topic], true
-			if inRow++; inRow > len(m.Brokers) {
-				a.lookUp(ctx, last)
-				return last, true
-			}
-			continue
-		case err == nil:
-			inRow = 0
+		last = m.Topics[topic]
+		return err == nil && shows(sight{last.ID, len(last.Partitions), last.Err})
+	})
+	if shown && last.Err == nil { // a broker may create a deleted topic when it is asked for it in this way
+		// The directory for producers may remember that the topic is not there, or fewer partitions. What it says now, the next
+		// produce request hears too.
+		_, _ = a.cluster.Topics().Renew(ctx, topic)
+	}
+	return last, shown
+}
+
+// poll tries again, ever more slowly, until it is done or the time is over.
+func poll(ctx context.Context, done func() bool) bool {
+	const slowest = 100 * time.Millisecond
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, slowest) {
+		if done() {
+			return true
 		}
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
-			pause = min(2*pause, 100*time.Millisecond)
 		case <-ctx.Done():
 			timer.Stop()
-			return last, shown
+			return false
 		}
 	}
 }
 
-// lookUp has the directory of topics for producers learn of a topic that is there: it may remember that it is not, or fewer partitions.
-// It must not ask for a deleted topic, since a broker may create a topic on such a question.
-func (a *API) lookUp(ctx context.Context, topic kadm.TopicDetail) {
-	if topic.Err == nil {
-		_, _ = a.cluster.Topics().Renew(ctx, topic.Topic) // what it says, the next produce request hears too
+// settleEverywhere waits for each broker by itself. One that cannot be asked cannot mislead anybody either, and is not waited for.
+func (a *API) settleEverywhere(ctx context.Context, topic string, shows func(sight) bool) {
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	client := a.cluster.Client()
+	if client.Ping(ctx) != nil { // it is what learns of the brokers
+		return
 	}
+	var wg sync.WaitGroup
+	for _, b := range client.DiscoveredBrokers() {
+		wg.Go(func() {
+			poll(ctx, func() bool {
+				seen, err := look(ctx, b, topic)
+				return err != nil || shows(seen)
+			})
+		})
+	}
+	wg.Wait()
+}
+
+// look asks one broker for one topic, and does not have it created.
+func look(ctx context.Context, b *kgo.Broker, topic string) (sight, error) {
+	req := kmsg.NewPtrMetadataRequest()
+	rt := kmsg.NewMetadataRequestTopic()
+	rt.Topic = &topic
+	req.Topics = append(req.Topics, rt)
+	kresp, err := b.Request(ctx, req)
+	if err != nil {
+		return sight{}, err
+	}
+	resp, ok := kresp.(*kmsg.MetadataResponse)
+	if !ok || len(resp.Topics) != 1 {
+		return sight{}, fmt.Errorf("a metadata request for one topic was answered with %T", kresp)
+	}
+	t := resp.Topics[0]
+	return sight{t.TopicID, len(t.Partitions), kerr.ErrorForCode(t.ErrorCode)}, nil
 }

@@ -108,7 +108,7 @@ func (a *API) getTopic(c *httpapi.Call) error {
 		}
 		return kafka.ForTopic(name, kerr.InvalidTopicException)
 	}
-	m, err := a.cluster.Admin().Metadata(fresh(ctx), name)
+	m, err := a.cluster.Admin().Metadata(kafka.Fresh(ctx), name)
 	if err != nil {
 		return kafka.ForTopic(name, err)
 	}

@@ -27,6 +27,7 @@ type rawText string
 func (r *Registry) endpoints() map[string]handler {
 	return map[string]handler{
 		"GET /{$}":           func(*http.Request) (any, error) { return struct{}{}, nil },
+		"GET /contexts":      func(*http.Request) (any, error) { return []string{"."}, nil },
 		"GET /schemas/types": func(*http.Request) (any, error) { return []string{"JSON", "PROTOBUF", "AVRO"}, nil },
 
 		"GET /schemas":                                              r.listSchemas,
@@ -204,7 +205,7 @@ func (r *Registry) compatibility(req *http.Request, c *candidate) ([]string, err
 	defer r.mu.RUnlock()
 	level := r.state.compatOf(subject)
 	if req.PathValue("version") == "" {
-		return r.state.incompatible(c, r.state.earlier(subject), level), nil
+		return r.state.incompatible(c, r.state.versions(subject, false), level), nil
 	}
 	number, err := pathVersion(req)
 	if err != nil {

@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"context"
-	"fmt"
 	"math"
 
 	"github.com/twmb/franz-go/pkg/sr"
@@ -65,7 +64,7 @@ func (s *state) references(refs []sr.SchemaReference) (names, texts []string, er
 			// A schema can only refer to what was registered before it, so this ends.
 			v, err := s.find(ref.Subject, ref.Version, true)
 			if err != nil {
-				return fmt.Errorf("No schema reference found for subject %q and version %d", ref.Subject, ref.Version)
+				return errorf(42201, "No schema reference found for subject %q and version %d", ref.Subject, ref.Version)
 			}
 			if err := add(v.schema.References); err != nil {
 				return err
@@ -117,16 +116,9 @@ func (r *Registry) register(ctx context.Context, subject string, s sr.Schema, id
 	if err != nil {
 		return nil, err
 	}
-	r.mu.RLock()
-	v, err := r.place(subject, c, id, number)
-	if err == nil && v == nil {
-		v = r.state.holding(subject, c.hash, false)
-		r.mu.RUnlock()
-		return v, nil
-	}
-	r.mu.RUnlock()
-	if err != nil {
-		return nil, err
+	v, isNew, err := r.place(subject, c, id, number)
+	if err != nil || !isNew {
+		return v, err
 	}
 	// An id is never given twice, not even after a write whose end is not known.
 	r.mu.Lock()
@@ -138,36 +130,47 @@ func (r *Registry) register(ctx context.Context, subject string, s sr.Schema, id
 	return v, nil
 }
 
-// place says where a schema goes, nil if the subject has it already. r.mu is held for reading.
-func (r *Registry) place(subject string, c *candidate, id, number int) (*version, error) {
-	st := r.state
-	mode := st.modeOf(subject)
-	switch {
-	case mode == modeImport && id > 0:
-		return st.imported(subject, c, id, number)
+// place says where a schema goes, and whether it is not there yet.
+func (r *Registry) place(subject string, c *candidate, id, number int) (v *version, isNew bool, err error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	mode := r.state.modeOf(subject)
+	if id > 0 && mode == modeImport {
+		v, err = r.state.imported(subject, c, id, number)
+		return v, true, err
+	}
+	switch have := r.state.holding(subject, c.hash, false); {
 	case id > 0:
-		return nil, errorf(42205, "Subject %s is not in import mode", subject)
+		return nil, false, errorf(42205, "Subject %s is not in import mode", subject)
 	case mode == modeImport:
-		return nil, errorf(42205, "Subject %s is in import mode", subject)
+		return nil, false, errorf(42205, "Subject %s is in import mode", subject)
+	case have != nil:
+		return have, false, nil
+	case mode != modeReadWrite:
+		return nil, false, errorf(42205, "Subject %s is in read-only mode", subject)
 	}
-	if st.holding(subject, c.hash, false) != nil {
-		return nil, nil
-	}
-	if mode == modeReadOnly || mode == modeReadOnlyOverride {
-		return nil, errorf(42205, "Subject %s is in read-only mode", subject)
-	}
-	if problems := st.incompatible(c, st.earlier(subject), st.compatOf(subject)); len(problems) > 0 {
+	v, err = r.state.follow(subject, c)
+	return v, true, err
+}
+
+// follow gives a schema the next version of a subject, if that is compatible.
+func (s *state) follow(subject string, c *candidate) (*version, error) {
+	if problems := s.incompatible(c, s.versions(subject, false), s.compatOf(subject)); len(problems) > 0 {
 		return nil, errorf(409, "Schema being registered is incompatible with an earlier schema for subject %q, details: %v", subject, problems)
 	}
-	next := 1
-	if all := st.versions(subject, true); len(all) > 0 {
-		next = all[len(all)-1].number + 1
+	id := s.nextID
+	if have, ok := s.byHash[c.hash]; ok {
+		id = have
 	}
-	newID := st.nextID
-	if have, ok := st.byHash[c.hash]; ok {
-		newID = have
+	return &version{subject: subject, number: s.nextNumber(subject), schema: &schema{id: id, hash: c.hash, Schema: c.Schema}}, nil
+}
+
+func (s *state) nextNumber(subject string) int {
+	all := s.versions(subject, true)
+	if len(all) == 0 {
+		return 1
 	}
-	return &version{subject: subject, number: next, schema: &schema{id: newID, hash: c.hash, Schema: c.Schema}}, nil
+	return all[len(all)-1].number + 1
 }
 
 // imported takes the id and version that the request gives.
@@ -179,16 +182,10 @@ func (s *state) imported(subject string, c *candidate, id, number int) (*version
 		return nil, errorf(42201, "The id %d is out of range", id)
 	}
 	if number <= 0 {
-		number = 1
-		if all := s.versions(subject, true); len(all) > 0 {
-			number = all[len(all)-1].number + 1
-		}
+		number = s.nextNumber(subject)
 	}
 	return &version{subject: subject, number: number, schema: &schema{id: id, hash: c.hash, Schema: c.Schema}}, nil
 }
-
-// earlier gives the versions that a new one of the subject is checked against.
-func (s *state) earlier(subject string) []*version { return s.versions(subject, false) }
 
 // deleteSubject deletes all versions: softly, or for good those that are softly deleted. It gives their numbers.
 func (r *Registry) deleteSubject(ctx context.Context, subject string, permanent bool) ([]int, error) {
@@ -254,7 +251,17 @@ func (r *Registry) unreferenced(v *version) error {
 	return nil
 }
 
+// delete deletes a version. Before the last trace of an id goes, the highest id is written down: records with it may still be about, and
+// must not be read by another schema.
 func (r *Registry) delete(ctx context.Context, v *version, permanent bool) error {
+	if permanent {
+		r.mu.RLock()
+		highest := r.state.nextID - 1
+		r.mu.RUnlock()
+		if err := r.write(ctx, record{key: recordKey{Type: keyNoop}, value: recordValue{ID: highest}}); err != nil {
+			return err
+		}
+	}
 	gone := *v
 	gone.deleted = true
 	rec := schemaRecord(&gone)

@@ -45,6 +45,8 @@ func (s *state) apply(rec record) {
 	switch rec.key.Type {
 	case keySchema:
 		s.applySchema(rec)
+	case keyNoop:
+		s.nextID = max(s.nextID, rec.value.ID+1)
 	case keyConfig:
 		set(s.compat, rec.key.Subject, rec.value.Compat, rec.tombstone)
 	case keyMode:

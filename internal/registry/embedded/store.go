@@ -20,6 +20,7 @@ const (
 	keySchema = "SCHEMA"
 	keyConfig = "CONFIG"
 	keyMode   = "MODE"
+	keyNoop   = "NOOP" // other registries pass over it; ours keeps the highest id in it, see Registry.delete
 )
 
 // record is one of the topic, decoded.
