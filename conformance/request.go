@@ -40,8 +40,7 @@ func send(ctx context.Context, client *http.Client, base *url.URL, s *Step, vars
 	start := time.Now()
 	res, err := client.Do(req)
 	if err != nil {
-		var inner *url.Error // its own text names a URL that is not the case's
-		if errors.As(err, &inner) {
+		if inner, ok := errors.AsType[*url.Error](err); ok { // its own text names a URL that is not the case's
 			err = inner.Err
 		}
 		return nil, err

@@ -2,12 +2,20 @@ package tests
 
 import (
 	"context"
+	"maps"
 	"os"
 	"testing"
 	"time"
 
 	"kafkarest/conformance"
 )
+
+// with adds settings to others.
+func with(settings, more map[string]string) map[string]string {
+	out := maps.Clone(settings)
+	maps.Copy(out, more)
+	return out
+}
 
 // TestConformance runs the cases of the contract against the proxy on each broker.
 func TestConformance(t *testing.T) {
@@ -21,11 +29,17 @@ func TestConformance(t *testing.T) {
 	}
 	wanted := map[string]bool{"v2": true}
 	eachBroker(t, func(t *testing.T, b broker) {
-		p := startProxy(t, b, nil)
+		have := []string{"no-auto-create", "short-max-block", "default-timeouts"}
+		settings := map[string]string{}
+		if b.Embedded != nil {
+			settings["schema.registry.listeners"] = "http://127.0.0.1:0"
+			have = append(have, "schema-registry")
+		}
+		p := startProxy(t, b, settings)
 		runner := conformance.Runner{
-			Base: p.URL, Deviations: deviations, Have: []string{"no-auto-create", "short-max-block", "default-timeouts"},
-			Start: func(settings map[string]string) (string, func(), error) {
-				own, err := newProxy(b, settings)
+			Base: p.URL, Deviations: deviations, Have: have,
+			Start: func(wants map[string]string) (string, func(), error) {
+				own, err := newProxy(b, with(settings, wants))
 				if err != nil {
 					return "", nil, err
 				}

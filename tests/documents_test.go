@@ -47,7 +47,7 @@ func TestDeviationsAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	named := map[string]bool{}
-	for _, id := range regexp.MustCompile("\\b(?:v2|v3|cfg)-(?:[a-z]+-)*\\d{3}\\b").FindAllString(readFile(t, compatibility), -1) {
+	for _, id := range regexp.MustCompile(`\b(?:v2|v3|cfg)-(?:[a-z]+-)*\d{3}\b`).FindAllString(readFile(t, compatibility), -1) {
 		if named[id] = true; deviations[id] == "" {
 			t.Errorf("%s names %s, which is not in conformance/deviations.json", compatibility, id)
 		}

@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -108,7 +109,7 @@ func shell(t *testing.T, line string) (body, status string) {
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", line, err, out)
 	}
-	end := strings.LastIndexByte(string(out), '\n')
+	end := bytes.LastIndexByte(out, '\n')
 	return string(out[:end]), string(out[end+1:])
 }
 

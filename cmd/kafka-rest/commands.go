@@ -87,7 +87,7 @@ func devCommand(out, errOut io.Writer) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return serve(c.Context(), app.Options{Config: cfg, Embedded: &broker, LogTo: errOut}, out)
+			return serve(c.Context(), app.Options{Config: cfg, Embedded: &broker, Registry: true, LogTo: errOut}, out)
 		},
 	}
 	src.flags(c)

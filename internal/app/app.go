@@ -15,13 +15,13 @@ import (
 
 	"kafkarest/internal/config"
 	"kafkarest/internal/consume"
-	"kafkarest/internal/format"
 	"kafkarest/internal/httpapi"
 	v2 "kafkarest/internal/httpapi/v2"
 	v3 "kafkarest/internal/httpapi/v3"
 	"kafkarest/internal/kafka"
 	"kafkarest/internal/kafka/embedded"
 	"kafkarest/internal/produce"
+	"kafkarest/internal/registry"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -31,6 +31,7 @@ type Options struct {
 	Config   *config.Config
 	Embedded *embedded.Config // a broker in this process instead of bootstrap.servers; nil for a real Kafka
 	Broker   *embedded.Broker // one that the caller has started and will close; wins over Embedded
+	Registry bool             // a Schema Registry in this process, on the broker above; not with a real Kafka
 	LogTo    io.Writer        // nil discards
 }
 
@@ -40,6 +41,8 @@ type App struct {
 	log       *slog.Logger
 	logTo     *logWriter
 	broker    *embedded.Broker // owned; nil when it is the caller's or there is none
+	local     *localRegistry   // nil when there is none in this process
+	schemas   *registry.Client // nil when no registry is configured
 	cluster   *kafka.Cluster
 	consumers *consume.Manager
 	api       *httpapi.Server
@@ -80,12 +83,21 @@ func (a *App) wire(opts Options) error {
 	if a.cluster, err = kafka.Open(clients.kafka); err != nil {
 		return err
 	}
+	if opts.Registry && !a.cfg.IsSet("schema.registry.url") {
+		if a.local, err = startRegistry(a.cfg, brokerOpts, a.log); err != nil {
+			return fmt.Errorf("embedded Schema Registry: %w", err)
+		}
+	}
+	formats, err := a.formats(a.local)
+	if err != nil {
+		return err
+	}
 	produced := produce.New(produceConfig(a.cfg, clients), a.cluster)
 	a.consumers = consume.New(consumeConfig(a.cfg, clients, a.log), a.cluster)
 	a.health = &health{cluster: a.cluster, timeout: a.cfg.Millis("ready.timeout.ms")}
 	apis := [][]httpapi.Endpoint{a.health.endpoints()}
 	if a.cfg.Bool("api.v2.enable") {
-		apis = append(apis, v2.New(v2Config(a.cfg), a.cluster, produced, a.consumers, format.Plain()).Endpoints())
+		apis = append(apis, v2.New(v2Config(a.cfg), a.cluster, produced, a.consumers, formats).Endpoints())
 	}
 	if a.cfg.Bool("api.v3.enable") {
 		apis = append(apis, v3.New(v3.Config{Authority: a.cfg.String("confluent.resource.name.authority")}, a.cluster).Endpoints())
@@ -212,6 +224,12 @@ func (a *App) close(ctx context.Context) error {
 	}
 	if a.consumers != nil {
 		a.consumers.Close()
+	}
+	if a.schemas != nil {
+		a.schemas.Close()
+	}
+	if a.local != nil {
+		errs = append(errs, a.local.close(ctx))
 	}
 	if a.cluster != nil {
 		errs = append(errs, a.cluster.Close(ctx))

@@ -49,7 +49,7 @@ func readSmall(name string) ([]byte, error) {
 	if info.Size() > maxFileBytes {
 		return nil, fmt.Errorf("%s has %d bytes, more than %d", name, info.Size(), maxFileBytes)
 	}
-	return os.ReadFile(name) //nolint:gosec // the operator names the file
+	return os.ReadFile(name)
 }
 
 // parseProperties reads what java.util.Properties reads. Expansion is off: it would turn ${file:/etc/x:key} into an empty string.

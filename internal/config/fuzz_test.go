@@ -23,7 +23,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		f.Add(string(data), filepath.Ext(name) == ".yaml")
 	}
-	f.Fuzz(func(t *testing.T, text string, asYAML bool) {
+	f.Fuzz(func(_ *testing.T, text string, asYAML bool) {
 		parse := parseProperties
 		if asYAML {
 			parse = parseYAML

@@ -42,6 +42,8 @@ func apiOwnKeys() []Key {
 		list("api.v2.include", "", "Members that every v2 record reply has in addition: `headers`, `timestamp`.").of("headers", "timestamp"),
 		boolean("api.v2.produce.strict.status", false,
 			"Answer a v2 produce request whose records all failed with the error's status, instead of 200 with errors inside."),
+		boolean("api.v2.schema.latest", false,
+			"v2 produce in a schema format without a schema: take the newest of the subject, instead of 422 (42201, 42202)."),
 		millis("admin.timeout.ms", 5000, 100, "Deadline of a request for metadata or administration."),
 	}
 }

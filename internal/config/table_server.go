@@ -52,6 +52,7 @@ func serverOwnKeys() []Key {
 		list("forwarded.trusted.addresses",
 			"127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,fc00::/7,fe80::/10",
 			"Networks whose `Forwarded` and `X-Forwarded-*` headers are believed.").checked(checkCIDRs),
+		text("schema.registry.listeners", "http://127.0.0.1:8081", "`dev` only: where the embedded Schema Registry listens."),
 		boolean("insecure.no.auth", false, "Silence the warning about a listener that other machines reach without authentication."),
 		long("request.max.bytes", 16<<20, 1, 1<<31, "Largest request body, after decompression; above it 413."),
 		long("request.buffer.bytes", 256<<20, 1<<20, 1<<40, "Bytes of request bodies in memory at once; above it 429."),

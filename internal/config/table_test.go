@@ -73,7 +73,7 @@ func TestTableIsSound(t *testing.T) {
 func TestDocumentation(t *testing.T) {
 	const name = "../../docs/configuration.md"
 	if *update {
-		if err := os.WriteFile(name, []byte(Markdown()), 0o644); err != nil { //nolint:gosec // documentation
+		if err := os.WriteFile(name, []byte(Markdown()), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

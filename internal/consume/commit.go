@@ -152,7 +152,7 @@ func withMetadata(offsets []Committed) func(*kmsg.OffsetCommitRequest) error {
 			for p := range req.Topics[t].Partitions {
 				for _, o := range offsets {
 					if o.Topic == req.Topics[t].Topic && o.Partition == req.Topics[t].Partitions[p].Partition {
-						req.Topics[t].Partitions[p].Metadata = kmsg.StringPtr(o.Metadata)
+						req.Topics[t].Partitions[p].Metadata = new(o.Metadata)
 					}
 				}
 			}

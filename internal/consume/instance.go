@@ -39,6 +39,7 @@ type Instance struct {
 	pending    []chunk   // fetched and not delivered, in order
 	last       *Delivery // delivered, and not known to have been received
 	cancelPoll context.CancelFunc
+	waiting    int  // for polling, to change what is fetched: no poll begins meanwhile
 	stale      bool // in manual mode: client does not fetch what is assigned, or not from where it should; poll replaces it
 	paused     bool // by drop, as a member of a group: fetching goes on with the next read
 	closed     bool
@@ -282,11 +283,15 @@ func (i *Instance) dropForeign() {
 // quiet ends a poll that is under way and keeps others away until the returned function is called. A read that waits goes on after it.
 func (i *Instance) quiet() func() {
 	i.mu.Lock()
+	i.waiting++ // or the reader would begin its next poll first, which nobody cancels
 	if i.cancelPoll != nil {
 		i.cancelPoll()
 	}
 	i.mu.Unlock()
 	i.polling.Lock()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.waiting--
 	return i.polling.Unlock
 }
 

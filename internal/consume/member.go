@@ -3,6 +3,7 @@ package consume
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"kafkarest/internal/kafka"
@@ -199,9 +200,7 @@ func (i *Instance) begin(ctx context.Context, partitions []TopicPartition) (map[
 		return nil, illegalState(fmt.Sprintf("Undefined offset with no reset policy for partition %s-%d: seek it first", rest[0].Topic, rest[0].Partition))
 	}
 	found, err := i.resetPositions(ctx, rest)
-	for tp, offset := range found {
-		begin[tp] = offset
-	}
+	maps.Copy(begin, found)
 	return begin, err
 }
 

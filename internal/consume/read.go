@@ -21,6 +21,7 @@ type ReadOptions struct {
 	Wait          time.Duration // how long to wait for data; 0 or less is the instance's
 	MaxBytes      int64         // of keys and values; 0 or less is the configuration's. One record always fits
 	OnDecodeError OnDecodeError // "" is the instance's
+	Key, Value    format.Format // nil is the instance's
 }
 
 // Delivered is one record as the client gets it.
@@ -42,6 +43,7 @@ type Delivery struct {
 	i       *Instance
 	taken   []Delivered // all records it covers, with those that were passed over
 	writing bool
+	out     chan struct{} // closed when writing has ended
 	lost    bool
 }
 
@@ -49,14 +51,23 @@ type Delivery struct {
 func (d *Delivery) Written() {
 	d.i.mu.Lock()
 	defer d.i.mu.Unlock()
-	d.writing = false
+	d.end()
 }
 
 // Lost says that the reply did not reach the client, which may be found out later.
 func (d *Delivery) Lost() {
 	d.i.mu.Lock()
 	defer d.i.mu.Unlock()
-	d.writing, d.lost = false, true
+	d.end()
+	d.lost = true
+}
+
+// end notes that nothing more is written. i.mu is held.
+func (d *Delivery) end() {
+	if d.writing {
+		d.writing = false
+		close(d.out)
+	}
 }
 
 // Read returns the next records as soon as there are any, or none when the wait is over.
@@ -64,29 +75,31 @@ func (d *Delivery) Lost() {
 // record that cannot be decoded when nothing good is before it, CodeForbidden, CodeInstanceNotFound when it is closed meanwhile.
 func (i *Instance) Read(ctx context.Context, opts ReadOptions) (*Delivery, error) {
 	if !i.reading.CompareAndSwap(false, true) {
-		return nil, &kafkarest.Error{Code: kafkarest.CodeInstanceBusy, RetryAfter: time.Second,
-			Message: "Another read of this consumer instance is under way: wait for its reply, or use an instance for each reader."}
+		return nil, errBusy()
 	}
 	defer func() {
 		i.touch()
 		i.reading.Store(false)
 	}()
+	if !i.awaitReply(ctx) {
+		return nil, errBusy()
+	}
 	if err := i.startRead(); err != nil {
 		return nil, err
 	}
 	b := i.newBatch(opts)
 	deadline := time.Now().Add(i.wait(opts.Wait))
-	ctx, cancel := context.WithDeadline(ctx, deadline)
+	waiting, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	for {
 		if i.gather(ctx, b); b.full || i.m.draining.Load() {
 			break
 		}
-		if err := i.poll(ctx); err != nil {
+		if err := i.poll(waiting); err != nil {
 			if len(b.taken) > b.skipped {
 				break
 			}
-			if ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
+			if waiting.Err() == nil || !errors.Is(err, waiting.Err()) {
 				i.giveBack(b)
 				return nil, err
 			}
@@ -94,6 +107,32 @@ func (i *Instance) Read(ctx context.Context, opts ReadOptions) (*Delivery, error
 		}
 	}
 	return i.deliver(ctx, b)
+}
+
+func errBusy() error {
+	return &kafkarest.Error{Code: kafkarest.CodeInstanceBusy, RetryAfter: time.Second,
+		Message: "Another read of this consumer instance is under way: wait for its reply, or use an instance for each reader."}
+}
+
+// awaitReply waits until the reply of the read before is out, for a client may have all of it a moment before that is noted here. A reply
+// that somebody is still being sent is neither received nor lost.
+func (i *Instance) awaitReply(ctx context.Context) bool {
+	i.mu.Lock()
+	d := i.last
+	writing := d != nil && d.writing
+	i.mu.Unlock()
+	if !writing {
+		return true
+	}
+	timer := time.NewTimer(time.Second)
+	defer timer.Stop()
+	select {
+	case <-d.out:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // wait is how long a read waits: the instance's own setting is the most where it has one, else the configuration's MaxWait.
@@ -179,6 +218,7 @@ func (i *Instance) prove(d *Delivery) {
 // batch is what a read has gathered so far.
 type batch struct {
 	limit, min int64
+	key, value format.Format
 	onError    OnDecodeError
 	taken      []Delivered
 	skipped    int   // how many of them are passed over
@@ -188,7 +228,13 @@ type batch struct {
 }
 
 func (i *Instance) newBatch(opts ReadOptions) *batch {
-	b := &batch{limit: i.m.cfg.MaxBytes, min: max(1, i.opts.MinBytes), onError: i.opts.OnDecodeError}
+	b := &batch{limit: i.m.cfg.MaxBytes, min: max(1, i.opts.MinBytes), key: i.opts.Key, value: i.opts.Value, onError: i.opts.OnDecodeError}
+	if opts.Key != nil {
+		b.key = opts.Key
+	}
+	if opts.Value != nil {
+		b.value = opts.Value
+	}
 	if opts.MaxBytes > 0 {
 		b.limit = min(b.limit, opts.MaxBytes)
 	}
@@ -242,11 +288,19 @@ func (i *Instance) take(ctx context.Context, b *batch, of *partition, r *kgo.Rec
 	}
 	d := Delivered{Record: r, of: of}
 	var keyErr, valueErr error
-	d.Key, keyErr = decode(ctx, i.opts.Key, r.Key)
-	d.Value, valueErr = decode(ctx, i.opts.Value, r.Value)
+	d.Key, keyErr = decode(ctx, b.key, r.Key)
+	d.Value, valueErr = decode(ctx, b.value, r.Value)
 	if keyErr != nil || valueErr != nil {
+		if ctx.Err() != nil { // the client went away: it is no record's fault
+			b.full, b.err = true, kafkarest.AsError(kafka.Error(ctx.Err()))
+			return false
+		}
 		d.Err = undecodable(r, i.opts, keyErr, valueErr)
-		switch b.onError {
+		policy := b.onError
+		if policy == Skip && (errors.Is(keyErr, format.ErrSchemaUnavailable) || errors.Is(valueErr, format.ErrSchemaUnavailable)) {
+			policy = Fail // the registry is down, which is not the record's fault either
+		}
+		switch policy {
 		case Fail:
 			b.full, b.err = true, d.Err
 			return false
@@ -301,7 +355,7 @@ func (i *Instance) deliver(ctx context.Context, b *batch) (*Delivery, error) {
 	if i.closed {
 		return nil, errNotFound()
 	}
-	d := &Delivery{i: i, writing: true, taken: i.standing(b.taken)}
+	d := &Delivery{i: i, writing: true, out: make(chan struct{}), taken: i.standing(b.taken)}
 	for n := range d.taken {
 		d.taken[n].of.next = d.taken[n].Offset + 1
 	}
@@ -311,7 +365,7 @@ func (i *Instance) deliver(ctx context.Context, b *batch) (*Delivery, error) {
 	}
 	i.last = d
 	if len(d.Records) == 0 && b.err != nil {
-		d.writing = false // there is no reply for what was passed over
+		d.end() // there is no reply for what was passed over
 		return nil, b.err
 	}
 	return d, nil
@@ -343,6 +397,10 @@ func (i *Instance) poll(ctx context.Context) error {
 	if i.closed {
 		i.mu.Unlock()
 		return errNotFound()
+	}
+	if i.waiting > 0 {
+		i.mu.Unlock()
+		return ctx.Err()
 	}
 	mode, bare := i.mode, len(i.assigned) == 0
 	pollCtx, cancel := context.WithTimeout(ctx, time.Second) // so that what is not there yet is looked for again

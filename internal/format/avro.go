@@ -130,8 +130,9 @@ func (c *avroCodec) nullable() bool {
 
 func (c *avroCodec) encode(dst []byte, v jsontext.Value, o Options) ([]byte, error) {
 	if v.Kind() == 'n' && c.nullable() {
-		// The Confluent REST Proxy has no bytes for it either, and its clients see a 500.
-		return nil, kafkarest.Wrap(kafkarest.CodeInternal, errTopLevelNull, "Internal Server Error")
+		// The Confluent REST Proxy has no bytes for it either, and answers 500.
+		return nil, kafkarest.Wrap(kafkarest.CodeBadRequest, errTopLevelNull, "Bad Request: null has no bytes in this nullable Avro schema: "+
+			"leave the schema out, or set null.request.body.always.publishes.empty.record=true for a tombstone.")
 	}
 	w := avroWriter{out: dst, in: jsonScanner{b: v}, o: o}
 	if err := w.top(c.root); err != nil {

@@ -63,6 +63,18 @@ func With(f Format, change func(*Options)) Format {
 	return &out
 }
 
+// Usable reports whether records can be read in a format: not in one whose registry is not configured.
+func Usable(f Format) bool {
+	r, ok := f.(*Registered)
+	return !ok || r.compiler.schemas != nil
+}
+
+// SchemaFormat reports whether the schemas of a format lie in a registry: records in any of those are decoded by any of them.
+func SchemaFormat(f Format) bool {
+	_, ok := f.(*Registered)
+	return ok
+}
+
 // OfAnyType gives a schema format over the same caches that encodes by schemas of every type: for requests that name a schema by its
 // id or version and leave its type open. Other formats are given back as they are.
 func OfAnyType(f Format) Format {
@@ -101,8 +113,11 @@ func (f *Registered) NewEncoder(ctx context.Context, s Schema) (Encoder, error) 
 		return nil, kafkarest.Errorf(kafkarest.CodeUnprocessable,
 			"Only one of %[1]s_schema and %[1]s_schema_id can be given.", s.Side)
 	}
+	if f.compiler.schemas == nil && (s.Text != "" || s.ID != 0) {
+		return nil, kafkarest.Errorf(kafkarest.CodeInvalidPayload, "Payload error. Schema Registry must be configured when using schemas.")
+	}
 	if f.compiler.schemas == nil {
-		return nil, noRegistry(s)
+		return noRegistry{}, nil
 	}
 	switch {
 	case s.ID != 0:
@@ -118,11 +133,14 @@ func (f *Registered) NewEncoder(ctx context.Context, s Schema) (Encoder, error) 
 	return noSchema{side: s.Side}, nil
 }
 
-func noRegistry(s Schema) error {
-	if s.Text != "" || s.ID != 0 {
-		return kafkarest.Errorf(kafkarest.CodeInvalidPayload, "Payload error. Schema Registry must be configured when using schemas.")
-	}
-	return kafkarest.Errorf(kafkarest.CodeSerialization,
+// noRegistry is the encoder where no registry is configured. It fails only while records are encoded: the other side may have been given a
+// schema, which is the worse mistake.
+type noRegistry struct{}
+
+func (noRegistry) SchemaID() int { return 0 }
+
+func (noRegistry) Encode(jsontext.Value) ([]byte, error) {
+	return nil, kafkarest.Errorf(kafkarest.CodeSerialization,
 		"Error serializing message. Schema Registry not defined, no Schema Registry client available to serialize message.")
 }
 

@@ -136,7 +136,10 @@ func TestNewEncoderErrors(t *testing.T) {
 			"Error serializing message. Schema Registry not defined, no Schema Registry client available to serialize message."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := tt.table.Find(tt.format).NewEncoder(t.Context(), tt.schema)
+			e, err := tt.table.Find(tt.format).NewEncoder(t.Context(), tt.schema)
+			if err == nil {
+				_, err = e.Encode(nil)
+			}
 			wantError(t, err, tt.code, tt.message)
 		})
 	}
@@ -164,7 +167,7 @@ func TestNullWithSchema(t *testing.T) {
 		message, bytes string
 	}{
 		{"avro", userSchema, 400, "Bad Request: Expected record-start. Got VALUE_NULL", ""},
-		{"avro", `["null","string"]`, 500, "Internal Server Error", ""},
+		{"avro", `["null","string"]`, 400, "Bad Request: null has no bytes in this nullable Avro schema: leave the schema out, or set null.request.body.always.publishes.empty.record=true for a tombstone.", ""},
 		{"jsonschema", `{"type":["null","string"]}`, 0, "", "null"},
 		{"jsonschema", `{"type":"string"}`, 400, "Bad Request: #: expected type: String, found: Null", ""},
 		{"protobuf", `syntax = "proto3"; message M { string f = 1; }`, 400, "Bad Request: Expect message object but got: null", ""},

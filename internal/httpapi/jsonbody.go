@@ -38,16 +38,14 @@ func JSONError(body []byte, err error) error {
 	bad := func(format string, args ...any) error {
 		return kafkarest.Wrap(kafkarest.CodeBadRequest, err, fmt.Sprintf(format, args...))
 	}
-	var semantic *json.SemanticError
-	if errors.As(err, &semantic) {
+	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
 		name := semantic.JSONPointer.LastToken()
 		if errors.Is(err, json.ErrUnknownName) {
 			return kafkarest.Wrap(kafkarest.CodeUnprocessable, err, "Unrecognized field: "+name)
 		}
 		return bad("Cannot deserialize value of type `%s` from %s: %s", javaType(semantic), kindName(semantic.JSONKind), at(semantic.JSONPointer))
 	}
-	var syntactic *jsontext.SyntacticError
-	if errors.As(err, &syntactic) {
+	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		if errors.Is(err, jsontext.ErrDuplicateName) {
 			return bad("Duplicate field '%s'", syntactic.JSONPointer.LastToken())
 		}
@@ -55,7 +53,8 @@ func JSONError(body []byte, err error) error {
 			return bad("Unexpected end-of-input: the document ends at byte %d, before it is complete", len(body))
 		}
 		if token := tokenAt(body, int(syntactic.ByteOffset)); token != "" {
-			return bad("Unrecognized token '%s': was expecting (JSON String, Number, Array, Object or token 'null', 'true' or 'false') at byte %d", token, syntactic.ByteOffset)
+			return bad("Unrecognized token '%s': was expecting (JSON String, Number, Array, Object or token 'null', 'true' or 'false') at byte %d",
+				token, syntactic.ByteOffset)
 		}
 		return bad("Unexpected character or structure at byte %d: %v", syntactic.ByteOffset, errors.Unwrap(syntactic))
 	}

@@ -83,7 +83,8 @@ func New(cfg Config, apis ...[]Endpoint) (*Server, error) {
 			names = append(names, e.Name)
 		}
 	}
-	if err := errors.Join(checkNames("api.endpoints.allowlist", s.cfg.AllowNames, names), checkNames("api.endpoints.blocklist", s.cfg.BlockNames, names)); err != nil {
+	if err := errors.Join(checkNames("api.endpoints.allowlist", s.cfg.AllowNames, names),
+		checkNames("api.endpoints.blocklist", s.cfg.BlockNames, names)); err != nil {
 		return nil, err
 	}
 	for path, r := range routes {

@@ -84,7 +84,7 @@ func option[O kgo.Opt](of func(time.Duration) O) func(*builder, time.Duration) {
 }
 
 func option32[O kgo.Opt](of func(int32) O) func(*builder, int64) {
-	return func(b *builder, n int64) { b.add(of(int32(n))) } //nolint:gosec // in range: number has seen to it
+	return func(b *builder, n int64) { b.add(of(int32(n))) }
 }
 
 func bootstrap(b *builder, _ property, value string) error {
@@ -152,7 +152,7 @@ func deliveryTimeout(b *builder, d time.Duration) {
 
 // fetchMaxBytes raises the largest reply that is read, since a broker goes over the limit for the sake of the first batch.
 func fetchMaxBytes(b *builder, n int64) {
-	b.add(kgo.FetchMaxBytes(int32(n)), kgo.BrokerMaxReadBytes(int32(max(100<<20, min(2*n, 1<<30))))) //nolint:gosec // in range
+	b.add(kgo.FetchMaxBytes(int32(n)), kgo.BrokerMaxReadBytes(int32(max(100<<20, min(2*n, 1<<30)))))
 }
 
 var balancers = map[string]func() kgo.GroupBalancer{

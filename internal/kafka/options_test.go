@@ -335,7 +335,7 @@ func TestParseBootstrap(t *testing.T) {
 func TestPropertiesDocumentation(t *testing.T) {
 	const name = "../../docs/client-properties.md"
 	if *updateProperties {
-		if err := os.WriteFile(name, []byte(PropertiesMarkdown()), 0o644); err != nil { //nolint:gosec // documentation
+		if err := os.WriteFile(name, []byte(PropertiesMarkdown()), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -105,7 +105,7 @@ func (b *builder) producer() {
 	b.acks()
 	b.compression()
 	size := b.out.Settings.MaxRequestSize
-	b.add(kgo.ProducerBatchMaxBytes(int32(size)), kgo.RecordDeliveryTimeout(b.out.Settings.DeliveryTimeout)) //nolint:gosec // in range
+	b.add(kgo.ProducerBatchMaxBytes(int32(size)), kgo.RecordDeliveryTimeout(b.out.Settings.DeliveryTimeout))
 	if size > 100<<20 {
 		b.add(kgo.BrokerMaxWriteBytes(1 << 30))
 	}

@@ -3,6 +3,7 @@ package kafka
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/sasl"
@@ -68,10 +69,8 @@ func loginFor(mechanism string, props map[string]string) (jaasLogin, error) {
 	if !known {
 		return jaasLogin{}, fmt.Errorf("sasl.jaas.config: the login module %s is not supported", login.Module)
 	}
-	for _, m := range serves {
-		if m == mechanism {
-			return login, nil
-		}
+	if slices.Contains(serves, mechanism) {
+		return login, nil
 	}
 	return jaasLogin{}, fmt.Errorf("sasl.jaas.config: %s does not serve sasl.mechanism=%s", class, mechanism)
 }

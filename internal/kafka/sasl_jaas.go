@@ -44,6 +44,18 @@ func parseJAAS(s string) (jaasLogin, error) {
 	return jaasLogin{}, errors.New("there is more after the semicolon; one login module is the most")
 }
 
+// JAASLogin gives the user name and password of a sasl.jaas.config, for other services that share them.
+func JAASLogin(s string) (username, password string, err error) {
+	login, err := parseJAAS(s)
+	if err != nil {
+		return "", "", err
+	}
+	if login.Options["username"] == "" {
+		return "", "", errors.New("it has no username")
+	}
+	return login.Options["username"], login.Options["password"], nil
+}
+
 func isJAASFlag(word string) bool {
 	for _, flag := range jaasFlags {
 		if strings.EqualFold(flag, word) {

@@ -122,7 +122,7 @@ func (s *tokenSource) fetch(ctx context.Context) (token string, life time.Durati
 	if err != nil {
 		return "", 0, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was read
+	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenBytes))
 	if err != nil {
 		return "", 0, err

@@ -28,7 +28,7 @@ func keyStoreOf(props map[string]string) (*tls.Certificate, error) {
 		cert, err := pemKeyPair([]byte(inline+"\n"+props["ssl.keystore.certificate.chain"]), props["ssl.key.password"])
 		return named(cert, err, "ssl.keystore.key")
 	case location == "":
-		return nil, nil //nolint:nilnil // no store is not an error
+		return nil, nil // no store is not an error
 	}
 	data, err := openStore("ssl.keystore", props)
 	if err != nil {
@@ -61,7 +61,7 @@ func trustStoreOf(props map[string]string) (*x509.CertPool, error) {
 		what = "ssl.truststore.certificates"
 		certs, err = pemCertificates([]byte(inline))
 	case location == "":
-		return nil, nil //nolint:nilnil // no store is not an error
+		return nil, nil // no store is not an error
 	default:
 		certs, err = trustedIn(props, password)
 	}
@@ -140,7 +140,7 @@ func openStore(prefix string, props map[string]string) ([]byte, error) {
 	if info.Size() > maxStoreBytes {
 		return nil, fmt.Errorf("%s.location: %s has more than %d bytes", prefix, name, maxStoreBytes)
 	}
-	data, err := os.ReadFile(name) //nolint:gosec // the operator names the file
+	data, err := os.ReadFile(name)
 	if err != nil {
 		return nil, fmt.Errorf("%s.location: %w", prefix, err)
 	}
@@ -215,7 +215,9 @@ func keyPair(key any, certs []*x509.Certificate) (*tls.Certificate, error) {
 	if !ok {
 		return nil, fmt.Errorf("its key is a %T, which cannot sign", key)
 	}
-	public, ok := signer.Public().(interface{ Equal(crypto.PublicKey) bool })
+	public, ok := signer.Public().(interface {
+		Equal(other crypto.PublicKey) bool
+	})
 	if !ok {
 		return nil, fmt.Errorf("its key is a %T, which cannot be compared", key)
 	}

@@ -196,7 +196,7 @@ func (t *Topics) lookup(ctx context.Context, names []string) {
 	req.AllowAutoTopicCreation = true // as the Java producer does: the broker's auto.create.topics.enable decides
 	for _, name := range names {
 		topic := kmsg.NewMetadataRequestTopic()
-		topic.Topic = kmsg.StringPtr(name)
+		topic.Topic = new(name)
 		req.Topics = append(req.Topics, topic)
 	}
 	deadline, cancel := context.WithTimeout(ctx, t.request)

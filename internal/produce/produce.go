@@ -140,9 +140,7 @@ func recordHeaders(headers []kafkarest.Header) []kgo.RecordHeader {
 func (s *Service) send(ctx context.Context, topic string, records []kgo.Record) ([]Result, error) {
 	f := &flight{service: s, topic: topic, results: make([]Result, len(records)), settled: make([]atomic.Bool, len(records)), done: make(chan struct{})}
 	f.left.Store(int64(len(records)))
-	if err := s.precheck(ctx, f, records); err != nil {
-		return nil, err
-	}
+	s.precheck(ctx, f, records)
 	producer, err := s.cluster.Producer()
 	if err != nil {
 		return nil, kafka.Error(err)
@@ -178,7 +176,7 @@ func recordSize(r *kgo.Record) int64 {
 
 // precheck settles the records that must not reach the shared producer: those of a topic or partition that does not exist, and those that
 // are too large for any batch.
-func (s *Service) precheck(ctx context.Context, f *flight, records []kgo.Record) error {
+func (s *Service) precheck(ctx context.Context, f *flight, records []kgo.Record) {
 	start := time.Now()
 	n, err := s.cluster.Topics().Partitions(ctx, f.topic)
 	if err != nil {
@@ -186,7 +184,7 @@ func (s *Service) precheck(ctx context.Context, f *flight, records []kgo.Record)
 		for i := range records {
 			f.refuse(i, e)
 		}
-		return nil
+		return
 	}
 	renewed := false
 	for i := range records {
@@ -207,7 +205,6 @@ func (s *Service) precheck(ctx context.Context, f *flight, records []kgo.Record)
 				len(r.Key)+len(r.Value), s.cfg.MaxRecord))
 		}
 	}
-	return nil
 }
 
 // flight is one request's records on their way. Its records settle on the client's goroutines, maybe long after the request has been

@@ -36,7 +36,7 @@ func recordClasses(ctx context.Context, j jvm, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, startDeadline)
 	defer cancel()
 	tmp := path + ".tmp"
-	defer os.Remove(tmp)
+	defer func() { _ = os.Remove(tmp) }() // it has its name by then, if all went well
 	c, err := startOnFreePorts(ctx, j, Config{}, "-XX:ArchiveClassesAtExit="+tmp)
 	if err != nil {
 		return err

@@ -177,7 +177,7 @@ func (c *Cluster) Addrs() []string {
 	return out
 }
 
-// Nodes are all nodes in the order of their ids, which are 1, 2, 3, …
+// Nodes are all nodes in the order of their ids, which count from 1.
 func (c *Cluster) Nodes() []*Node { return slices.Clone(c.nodes) }
 
 // Version is the version of Kafka that runs.

@@ -106,7 +106,7 @@ func download(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(tmp)
+	defer func() { _ = os.RemoveAll(tmp) }() // it has its name by then, if all went well
 	if err := os.Chmod(tmp, 0o755); err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
-			return func() { f.Close() }, nil // closing the only descriptor of an open file gives up its lock
+			return func() { _ = f.Close() }, nil // closing the only descriptor of an open file gives up its lock
 		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
 			return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())

@@ -36,10 +36,10 @@ type recorder struct {
 	fatal, skip string
 }
 
-func (*recorder) Helper()                        {}
-func (*recorder) Name() string                   { return "TestX" }
-func (r *recorder) Fatalf(s string, args ...any) { r.fatal = s }
-func (r *recorder) Skipf(s string, args ...any)  { r.skip = s }
+func (*recorder) Helper()                     {}
+func (*recorder) Name() string                { return "TestX" }
+func (r *recorder) Fatalf(s string, _ ...any) { r.fatal = s }
+func (r *recorder) Skipf(s string, _ ...any)  { r.skip = s }
 
 func TestRequireWithoutMaven(t *testing.T) {
 	_, _ = findJava() // keeps its answer, which for the other tests must not come from the PATH below
@@ -212,7 +212,7 @@ func TestPollGivesUp(t *testing.T) {
 }
 
 func TestLagging(t *testing.T) {
-	topic := kmsg.MetadataResponseTopic{Topic: kmsg.StringPtr("t"), Partitions: []kmsg.MetadataResponseTopicPartition{
+	topic := kmsg.MetadataResponseTopic{Topic: new("t"), Partitions: []kmsg.MetadataResponseTopicPartition{
 		{Partition: 0, Leader: 1, Replicas: []int32{1, 2}, ISR: []int32{1, 2}},
 	}}
 	resp := &kmsg.MetadataResponse{Topics: []kmsg.MetadataResponseTopic{topic}}

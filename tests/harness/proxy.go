@@ -2,6 +2,7 @@ package harness
 
 import (
 	"context"
+	"maps"
 	"os"
 	"testing"
 
@@ -37,7 +38,7 @@ func NewProxy(b Broker, settings map[string]string) (*Proxy, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := app.New(app.Options{Config: cfg, Broker: b.Embedded, LogTo: os.Stderr})
+	a, err := app.New(app.Options{Config: cfg, Broker: b.Embedded, Registry: b.Embedded != nil && cfg.IsSet("schema.registry.listeners"), LogTo: os.Stderr})
 	if err != nil {
 		return nil, err
 	}
@@ -53,9 +54,7 @@ func proxySettings(b Broker, settings map[string]string) map[string]string {
 	if b.Embedded == nil {
 		set["bootstrap.servers"] = b.Bootstrap
 	}
-	for k, v := range settings {
-		set[k] = v
-	}
+	maps.Copy(set, settings)
 	return set
 }
 

@@ -43,7 +43,9 @@ func (r Reply) Code() int {
 }
 
 // Client sends every request that a test does not send by hand.
-var Client = &http.Client{Timeout: 90 * time.Second, Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64}}
+var Client = &http.Client{Timeout: 90 * time.Second, Transport: &http.Transport{
+	DisableCompression: true, MaxIdleConnsPerHost: 64, ExpectContinueTimeout: 5 * time.Second,
+}}
 
 // Do sends a request and fails the test when there is no reply. Headers are pairs of name and value.
 func (p *Endpoint) Do(method, path, body string, headers ...string) Reply {

@@ -2,6 +2,7 @@ package v2
 
 import (
 	"fmt"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -26,6 +27,10 @@ type CreateRequest struct {
 	RequestTimeout  *httpapi.Text `json:"consumer.request.timeout.ms"`
 	RequestWait     *httpapi.Text `json:"requestWaitMs"`   // an alias of the reference's
 	OnDecodeError   *httpapi.Text `json:"on_decode_error"` // ours
+	KeyFormat       *httpapi.Text `json:"key.format"`      // ours: format is the default of both
+	ValueFormat     *httpapi.Text `json:"value.format"`    // ours
+	JSONEncoding    *httpapi.Text `json:"json_encoding"`   // ours, of the schema formats: exact or plain
+	Int64           *httpapi.Text `json:"int64"`           // ours, of the schema formats: number or string
 }
 
 // CreateReply is its answer.
@@ -62,11 +67,10 @@ func (a *API) options(req *CreateRequest) (consume.Options, error) {
 		return opts, unprocessable("createGroup.<return value>.instanceId must not be blank (was %s)", *name)
 	}
 	opts.Name = or(name, "")
-	f, err := a.formatNamed(or(first(req.Format), "binary"))
-	if err != nil {
+	if err := a.instanceFormats(req, &opts); err != nil {
 		return opts, err
 	}
-	opts.Key, opts.Value = f, f
+	var err error
 	if opts.Reset, err = resetPolicy(first(req.AutoOffsetReset)); err != nil {
 		return opts, err
 	}
@@ -83,6 +87,23 @@ func (a *API) options(req *CreateRequest) (consume.Options, error) {
 	opts.RequestTimeout = time.Duration(ms) * time.Millisecond
 	opts.OnDecodeError, err = decodePolicy(or(first(req.OnDecodeError), ""))
 	return opts, err
+}
+
+// instanceFormats chooses the formats of both sides.
+func (a *API) instanceFormats(req *CreateRequest, opts *consume.Options) error {
+	both := or(first(req.Format), "binary")
+	var err error
+	if opts.Key, err = a.formatNamed(or(first(req.KeyFormat), both)); err != nil {
+		return err
+	}
+	if opts.Value, err = a.formatNamed(or(first(req.ValueFormat), both)); err != nil {
+		return err
+	}
+	change, err := encoding(url.Values{"json_encoding": {or(first(req.JSONEncoding), "")}, "int64": {or(first(req.Int64), "")}})
+	if change != nil {
+		opts.Key, opts.Value = format.With(opts.Key, change), format.With(opts.Value, change)
+	}
+	return err
 }
 
 // first gives the first value that is there, nil for none.
@@ -104,6 +125,10 @@ func or(s *string, otherwise string) string {
 
 func (a *API) formatNamed(name string) (format.Format, error) {
 	if f := a.formats.Find(name); f != nil {
+		if !format.Usable(f) {
+			return nil, kafkarest.Errorf(kafkarest.CodeKafka,
+				"Failed to construct kafka consumer: the format %s needs a Schema Registry, and none is configured (schema.registry.url)", f.Name())
+		}
 		return f, nil
 	}
 	return nil, unprocessable("Invalid format type.")

@@ -16,6 +16,7 @@ import (
 	"kafkarest/internal/produce"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/twmb/franz-go/pkg/sr"
 )
 
 // envelope is the body of a produce request. Its keys and values are the bytes of the body itself: nothing is copied.
@@ -23,6 +24,8 @@ type envelope struct {
 	items                      []produce.Item
 	keySchema, valueSchema     string
 	keySchemaID, valueSchemaID int
+
+	keyReferences, valueReferences []sr.SchemaReference
 }
 
 // parser reads one envelope as a stream of JSON tokens.
@@ -184,8 +187,38 @@ func (p *parser) member(name []byte, seen *int) (err error) {
 	case "value_schema_id":
 		env.valueSchemaID, err = p.id("value_schema_id")
 		return errors.Join(err, once(seen, 16, name))
+	case "key_schema_references":
+		env.keyReferences, err = p.references("key_schema_references")
+		return errors.Join(err, once(seen, 32, name))
+	case "value_schema_references":
+		env.valueReferences, err = p.references("value_schema_references")
+		return errors.Join(err, once(seen, 64, name))
 	}
 	return unprocessable("Unrecognized field: %s", name)
+}
+
+// references reads what an inline schema refers to, in the registry's own form: [{"name", "subject", "version"}].
+func (p *parser) references(where string) ([]sr.SchemaReference, error) {
+	v, err := p.dec.ReadValue()
+	if err != nil || v.Kind() == 'n' {
+		return nil, err
+	}
+	var list []struct {
+		Name    string `json:"name"`
+		Subject string `json:"subject"`
+		Version int    `json:"version"`
+	}
+	if _, err := httpapi.DecodeJSON(v, &list); err != nil {
+		return nil, err
+	}
+	var refs []sr.SchemaReference
+	for n, r := range list {
+		if r.Name == "" || r.Subject == "" || r.Version == 0 {
+			return nil, unprocessable("%s.%s[%d] must have a name, a subject and a version", p.arg, where, n)
+		}
+		refs = append(refs, sr.SchemaReference{Name: r.Name, Subject: r.Subject, Version: r.Version})
+	}
+	return refs, nil
 }
 
 // text reads a string, or null as "".
@@ -320,7 +353,8 @@ func (p *parser) partition(item *produce.Item) error {
 	}
 	n, err := httpapi.ParseInt(v)
 	if err != nil || n < math.MinInt32 || n > math.MaxInt32 {
-		return kafkarest.Errorf(kafkarest.CodeBadRequest, "Cannot deserialize value of type `int` from %s: %s is not a partition number", kindText(v.Kind()), p.where("partition"))
+		return kafkarest.Errorf(kafkarest.CodeBadRequest, "Cannot deserialize value of type `int` from %s: %s is not a partition number",
+			kindText(v.Kind()), p.where("partition"))
 	}
 	if n < 0 {
 		return unprocessable("%s.%s must be greater than or equal to 0 (was %d)", p.arg, p.where("partition"), n)

@@ -34,8 +34,8 @@ func (a *API) rootPost(c *httpapi.Call) error {
 	if err != nil {
 		return err
 	}
-	var any map[string]jsontext.Value
-	if _, err := httpapi.DecodeJSON(body, &any); err != nil {
+	var members map[string]jsontext.Value
+	if _, err := httpapi.DecodeJSON(body, &members); err != nil {
 		return err
 	}
 	return a.root(c)

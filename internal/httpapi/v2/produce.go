@@ -2,6 +2,7 @@ package v2
 
 import (
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -38,18 +39,69 @@ func (a *API) produceTo(f format.Format) func(*httpapi.Call) error {
 			return err
 		}
 		topic := c.Param("topic")
-		resp, err := a.produce.Produce(c.R.Context(), produce.Request{
+		req := produce.Request{
 			Topic: topic,
-			Key:   produce.Side{Format: f, Schema: format.Schema{Topic: topic, Side: format.Key, Text: env.keySchema, ID: env.keySchemaID}},
-			Value: produce.Side{Format: f, Schema: format.Schema{Topic: topic, Side: format.Value, Text: env.valueSchema, ID: env.valueSchemaID}},
+			Key: produce.Side{Format: f, Schema: format.Schema{Topic: topic, Side: format.Key, Text: env.keySchema, ID: env.keySchemaID,
+				References: env.keyReferences}},
+			Value: produce.Side{Format: f, Schema: format.Schema{Topic: topic, Side: format.Value, Text: env.valueSchema, ID: env.valueSchemaID,
+				References: env.valueReferences}},
 			Items: env.items,
-		})
+		}
+		if err := a.chooseFormats(c.R, &req); err != nil {
+			return err
+		}
+		resp, err := a.produce.Produce(c.R.Context(), req)
 		if err != nil {
 			return err
 		}
 		status := a.produceStatus(c.R, resp.Results)
 		return c.Reply(status, appendProduced(make([]byte, 0, 96+72*len(resp.Results)), &resp))
 	}
+}
+
+// chooseFormats applies what a request may say of its formats beside the media type, which is the default of both sides: the headers
+// Kafka-Key-Format and Kafka-Value-Format, and the query parameters json_encoding and int64.
+func (a *API) chooseFormats(r *http.Request, req *produce.Request) error {
+	for header, side := range map[string]*produce.Side{"Kafka-Key-Format": &req.Key, "Kafka-Value-Format": &req.Value} {
+		name := r.Header.Get(header)
+		if name == "" {
+			continue
+		}
+		f := a.formats.Find(name)
+		if f == nil {
+			return unprocessable("%s: %q is no format of this server", header, name)
+		}
+		side.Format = f
+	}
+	if r.URL.RawQuery == "" {
+		return nil
+	}
+	change, err := encoding(r.URL.Query())
+	if change != nil {
+		req.Key.Format, req.Value.Format = format.With(req.Key.Format, change), format.With(req.Value.Format, change)
+	}
+	return err
+}
+
+// encoding reads json_encoding=plain|exact and int64=string|number; nil is no change.
+func encoding(query url.Values) (func(*format.Options), error) {
+	plain, long := query.Get("json_encoding"), query.Get("int64")
+	switch {
+	case plain != "" && plain != "plain" && plain != "exact":
+		return nil, unprocessable("json_encoding must be plain or exact (was %s)", plain)
+	case long != "" && long != "string" && long != "number":
+		return nil, unprocessable("int64 must be string or number (was %s)", long)
+	case plain == "" && long == "":
+		return nil, nil
+	}
+	return func(o *format.Options) {
+		if plain != "" {
+			o.Plain = plain == "plain"
+		}
+		if long != "" {
+			o.Int64AsString = long == "string"
+		}
+	}, nil
 }
 
 // produceStatus is 200 whatever befell the records, as in the reference, except: 401 and 403 when Kafka refused one, 504 when the outcome

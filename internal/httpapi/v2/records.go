@@ -19,7 +19,8 @@ import (
 // readAs serves GET …/records where the Accept header asks for one format.
 func (a *API) readAs(f format.Format) func(*httpapi.Call, *consume.Instance) error {
 	return func(c *httpapi.Call, i *consume.Instance) error {
-		if i.Options().Value.Name() != f.Name() {
+		has := i.Options().Value
+		if has.Name() != f.Name() && !(format.SchemaFormat(has) && format.SchemaFormat(f)) {
 			return &kafkarest.Error{Code: kafkarest.CodeFormatMismatch,
 				Message: "The requested embedded data format does not match the deserializer for this consumer instance"}
 		}
@@ -27,6 +28,13 @@ func (a *API) readAs(f format.Format) func(*httpapi.Call, *consume.Instance) err
 		opts, err := readOptions(query)
 		if err != nil {
 			return err
+		}
+		change, err := encoding(query)
+		if err != nil {
+			return err
+		}
+		if change != nil {
+			opts.Key, opts.Value = format.With(i.Options().Key, change), format.With(has, change)
 		}
 		with, err := a.include(query)
 		if err != nil {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -123,7 +122,7 @@ func TestRecordValue(t *testing.T) {
 	if other := newRecord("r/1/2", "t", AnyPartition, nil, 333); payloadOf(other.ID, 333) == s.Payload {
 		t.Error("two ids have the same payload")
 	}
-	if id := PayloadID([]byte(fmt.Sprint("not JSON"))); id != "" {
+	if id := PayloadID([]byte("not JSON")); id != "" {
 		t.Errorf("id %q of no record", id)
 	}
 }
