@@ -184,7 +184,10 @@ func (a *App) Addr() string { return a.listeners[0].Addr().String() }
 func (a *App) Failed() <-chan error { return a.failed }
 
 // stopTimeout is how long Stop takes at the most.
-const stopTimeout = 30 * time.Second
+const stopTimeout = 29 * time.Second
+
+// leaveTimeout is how long consumer instances may take to commit and to leave their groups.
+const leaveTimeout = 10 * time.Second
 
 // Stop ends the program without losing anything: readiness goes false, the listeners stay open for the settle time while replies ask
 // clients to go elsewhere, requests under way finish, producers flush and consumers leave their groups. It takes 30 s at the most; ctx
@@ -223,7 +226,9 @@ func (a *App) close(ctx context.Context) error {
 		}
 	}
 	if a.consumers != nil {
-		a.consumers.Close()
+		leave, cancel := context.WithTimeout(ctx, leaveTimeout)
+		errs = append(errs, a.consumers.Close(leave))
+		cancel()
 	}
 	if a.schemas != nil {
 		a.schemas.Close()

@@ -200,22 +200,28 @@ func (m *Manager) Drain() {
 	})
 }
 
-// Close closes every instance, many at a time, and waits for them.
-func (m *Manager) Close() {
+// Close closes every instance and waits for them until ctx ends. What has not left its group by then is reported; the group's session
+// time-out removes it.
+func (m *Manager) Close(ctx context.Context) error {
 	m.closing.Store(true)
 	m.stop()
-	m.wg.Wait()
-	var wg sync.WaitGroup
-	limit := make(chan struct{}, 64)
-	m.instances.Range(func(_, v any) bool {
-		limit <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-limit }()
-			m.remove(v.(*Instance))
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		m.wg.Wait()
+		var wg sync.WaitGroup
+		m.instances.Range(func(_, v any) bool {
+			wg.Go(func() { m.remove(v.(*Instance)) })
+			return true
 		})
-		return true
-	})
-	wg.Wait()
+		wg.Wait()
+	}()
+	select {
+	case <-left:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%d consumer instances had not left their groups: %w", m.Count(), ctx.Err())
+	}
 }
 
 // tend expires idle instances, commits for those that commit by themselves and keeps the memory within bounds, each second.

@@ -387,10 +387,31 @@ func (i *Instance) standing(records []Delivered) []Delivered {
 
 // poll waits for the client to fetch something and takes it over. The error is ctx's when the wait is over; a poll that a seek or the like
 // has ended returns nil, and is to be tried again.
+//
+// The client looks at no context while a rebalance waits for the group's callbacks, so the poll runs apart: a read ends in time, and what
+// such a poll fetches in the end is there for the next one.
 func (i *Instance) poll(ctx context.Context) error {
 	if err := i.resolve(ctx); err != nil {
 		return kafka.Error(err)
 	}
+	polled := make(chan error, 1)
+	go func() { polled <- i.pollOnce(ctx) }() // close waits for it: it holds polling
+	select {
+	case err := <-polled:
+		return err
+	case <-ctx.Done():
+	}
+	grace := time.NewTimer(100 * time.Millisecond)
+	defer grace.Stop()
+	select {
+	case err := <-polled:
+		return err
+	case <-grace.C:
+		return ctx.Err()
+	}
+}
+
+func (i *Instance) pollOnce(ctx context.Context) error {
 	i.polling.Lock()
 	defer i.polling.Unlock()
 	i.mu.Lock()

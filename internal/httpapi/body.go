@@ -65,7 +65,6 @@ func (c *Call) Body() ([]byte, error) {
 		return nil, errTooLarge(limit)
 	}
 	c.body.of = c.server.bodies
-	defer c.endBody()
 	if encoding == "" {
 		size := c.R.ContentLength
 		if size < 0 {
@@ -86,6 +85,7 @@ func (c *Call) readBody(r io.Reader, size, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, bodyError(err)
 	}
+	c.endBody()
 	return body, nil
 }
 
@@ -202,27 +202,29 @@ func clip(s string) string {
 	return s
 }
 
-// bodyReader gives the body a deadline that moves with what has come: BodyTimeout, and a second more for each BodyMinRate bytes.
+// beginBody gives the body its deadline, whether the handler will read it or not: net/http reads on in what was left, before and after the
+// reply.
+func (c *Call) beginBody() {
+	c.bodyUntil = time.Now().Add(c.server.cfg.BodyTimeout)
+	c.setReadDeadline(c.bodyUntil)
+}
+
+// bodyReader moves the deadline with what has come: a second more for each BodyMinRate bytes.
 type bodyReader struct{ call *Call }
 
 func (r bodyReader) Read(p []byte) (int, error) {
 	c := r.call
-	cfg := &c.server.cfg
-	if c.bodyUntil.IsZero() {
-		c.bodyUntil = time.Now().Add(cfg.BodyTimeout)
+	if c.bodyUntil.IsZero() { // in tests without a server
+		c.beginBody()
 	}
-	c.setReadDeadline(c.bodyUntil.Add(time.Duration(c.read) * time.Second / time.Duration(cfg.BodyMinRate)))
+	c.setReadDeadline(c.bodyUntil.Add(time.Duration(c.read) * time.Second / time.Duration(c.server.cfg.BodyMinRate)))
 	n, err := c.R.Body.Read(p)
 	c.read += int64(n)
 	return n, err
 }
 
-// endBody takes the deadline off again: net/http goes on reading to notice that the client went away.
-func (c *Call) endBody() {
-	if !c.bodyUntil.IsZero() {
-		c.setReadDeadline(time.Time{})
-	}
-}
+// endBody takes the deadline off once the whole body has come: net/http goes on reading to notice that the client went away.
+func (c *Call) endBody() { c.setReadDeadline(time.Time{}) }
 
 func (c *Call) setReadDeadline(t time.Time) {
 	if c.conn != nil {

@@ -40,7 +40,7 @@ type Call struct {
 	read      int64
 	failure   *kafkarest.Error // what the error writer wrote, for the log line
 	body      requestBody
-	bodyUntil time.Time // when the body must have come, besides what its bytes earn; zero before the first is read
+	bodyUntil time.Time // when the body must have come, besides what its bytes earn; zero without a body
 	conn      *conn     // nil with HTTP/2, and in tests without one
 
 	typeHeader, idHeader [1]string // memory for two header values that every reply has

@@ -177,6 +177,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.conn, _ = r.Context().Value(connKey{}).(*conn)
 	}
 	defer c.end()
+	if r.ContentLength != 0 {
+		c.beginBody()
+	}
 	s.commonHeaders(c)
 	if bad := checkPath(r); bad != nil {
 		c.finish(bad)

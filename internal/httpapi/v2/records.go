@@ -101,7 +101,7 @@ func (a *API) read(c *httpapi.Call, i *consume.Instance, opts consume.ReadOption
 		d.Broken = c.OnLost(d.Lost)
 	}
 	err = c.Reply(http.StatusOK, appendRecords(d.Records, with))
-	if err != nil || c.R.Context().Err() != nil {
+	if err != nil || c.R.Context().Err() != nil || c.R.Method == http.MethodHead { // the answer to HEAD has no records in it
 		d.Lost()
 		return err
 	}
