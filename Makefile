@@ -8,8 +8,9 @@ CACHE   := $(CURDIR)/.cache
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI         := $(CACHE)/bin/golangci-lint-$(GOLANGCI_VERSION)
 
-# The rooms with goroutines of their own that share memory.
-RACE_ROOMS := ./internal/app/... ./internal/consume/... ./internal/httpapi/... ./internal/kafka/... ./internal/produce/... ./internal/registry/...
+# The rooms with goroutines of their own that share memory, and the tests that run them all together in one process.
+RACE_ROOMS := ./internal/app/... ./internal/consume/... ./internal/format/... ./internal/httpapi/... ./internal/kafka/... ./internal/produce/... \
+	./internal/registry/... ./tests
 
 FUZZTIME ?= 20s
 BENCH_ARGS ?= -out docs/benchmarks.md
@@ -32,7 +33,7 @@ test: ## all tests; those against a real Kafka when Java 17 and Maven are there
 	go test -C tests -count 1 -timeout 9m
 	@.ci/check-java
 
-test-race: ## tests of the concurrent rooms with the race detector
+test-race: ## tests of the concurrent rooms with the race detector; needs a C compiler
 	CGO_ENABLED=1 go test -race -timeout 15m $(RACE_ROOMS)
 
 test-faults: ## brokers killed, frozen and cut off, three at a time; needs Java and Maven

@@ -24,7 +24,7 @@ var layers = [][]string{
 
 // sideRooms hold tests and tools. They import what they need; no layer imports them. Conformance judges from outside, so it sees nothing of
 // internal.
-var sideRooms = []string{"bench", "conformance", "internal/testkafka", "tests"}
+var sideRooms = []string{"bench", "conformance", "internal/registry/registrytest", "internal/testjava", "internal/testkafka", "internal/testregistry", "tests"}
 
 type goPackage struct {
 	ImportPath                         string

@@ -29,6 +29,7 @@ const (
 	CodePartitionNotFound    Code = 40402 // the topic has no such partition
 	CodeInstanceNotFound     Code = 40403 // no such consumer instance
 	CodeUnknownTopic         Code = 40403 // no such topic or partition on the broker: the same number as CodeInstanceNotFound in the contract
+	CodeTaskNotFound         Code = 40410 // ours: no such task, or it is another principal's
 	CodeMethodNotAllowed     Code = 405   // the path exists, the method does not
 	CodeNotAcceptable        Code = 406   // no media type of Accept can be answered
 	CodeFormatMismatch       Code = 40601 // Accept asks for another embedded format than the consumer instance has
@@ -37,6 +38,11 @@ const (
 	CodeIllegalState         Code = 40903 // the operation does not fit the consumer instance's subscription or assignment
 	CodeInstanceBusy         Code = 40904 // ours: another read of the same consumer instance is under way
 	CodeStaleMember          Code = 40905 // ours: a commit for a partition that the group has given to another member
+	CodeTaskPending          Code = 40910 // ours: the task is not final yet
+	CodeKeyInUse             Code = 40911 // ours: the first request with this Idempotency-Key is still under way
+	CodeTaskExpired          Code = 41001 // ours: the task was kept for its time, or was deleted
+	CodeLeaseLost            Code = 40906 // ours: the record was given to another client since, or may be
+	CodeCursorGone           Code = 41002 // ours: a cursor beyond the end of a log that was made anew or cut off
 	CodeTooLarge             Code = 413   // a body, a record or a nesting beyond a limit
 	CodeUnsupportedMediaType Code = 415   // the Content-Type is none that the endpoint takes
 	CodeUnprocessable        Code = 422   // well-formed, and refused by validation
@@ -47,6 +53,10 @@ const (
 	CodeInvalidPayload       Code = 42206 // an empty body, or a schema where no registry is configured
 	CodeSerialization        Code = 42207 // a registry look-up or registration failed
 	CodeUndecodable          Code = 42209 // ours: a record that was read cannot be decoded in the instance's format
+	CodeRefused              Code = 42210 // ours: Kafka refuses the record itself
+	CodeOverrideRefused      Code = 42220 // ours: a setting of one request that the operator does not allow
+	CodeKeyReused            Code = 42221 // ours: an Idempotency-Key comes again with another request
+	CodeCallbackRefused      Code = 42222 // ours: a callback that the operator does not allow
 	CodeTooManyRequests      Code = 429   // a limit of this proxy: bytes in flight, instances, connections
 	CodeThrottled            Code = 42901 // the broker throttles
 	CodeInternal             Code = 500   // a defect of this proxy
@@ -54,6 +64,8 @@ const (
 	CodeKafkaRetriable       Code = 50003 // Kafka failed, and trying again may help
 	CodeUnavailable          Code = 50302 // no broker can be reached
 	CodeDraining             Code = 50303 // ours: the proxy is shutting down
+	CodeRetryLater           Code = 50304 // ours: Kafka failed for now, and the record is not stored
+	CodeTasksUnavailable     Code = 50305 // ours: tasks cannot be kept for now
 	CodeInDoubt              Code = 50401 // ours: the deadline passed while the record was under way; it may or may not be stored
 	CodeTimeout              Code = 50402 // ours: the broker did not answer a read-only request by the deadline
 )

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"kafkarest/conformance"
+	"kafkarest/tests/harness"
 )
 
 // with adds settings to others.
@@ -17,7 +18,7 @@ func with(settings, more map[string]string) map[string]string {
 	return out
 }
 
-// TestConformance runs the cases of the contract against the proxy on each broker.
+// TestConformance runs the cases of the contract against the proxy on each broker, with a Schema Registry beside it.
 func TestConformance(t *testing.T) {
 	cases, err := conformance.Cases()
 	if err != nil {
@@ -29,12 +30,8 @@ func TestConformance(t *testing.T) {
 	}
 	wanted := map[string]bool{"v2": true}
 	eachBroker(t, func(t *testing.T, b broker) {
-		have := []string{"no-auto-create", "short-max-block", "default-timeouts"}
-		settings := map[string]string{}
-		if b.Embedded != nil {
-			settings["schema.registry.listeners"] = "http://127.0.0.1:0"
-			have = append(have, "schema-registry")
-		}
+		have := []string{"no-auto-create", "short-max-block", "default-timeouts", "schema-registry"}
+		settings := harness.RegistrySettings(t, b)
 		p := startProxy(t, b, settings)
 		runner := conformance.Runner{
 			Base: p.URL, Deviations: deviations, Have: have,

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -99,14 +100,21 @@ func TestOversizedRequests(t *testing.T) {
 	wants("64 MiB in chunks", send(t, &p.Endpoint, path, repeated(head, 'x', size, tail), -1), 413, "request.max.bytes")
 	for _, encoding := range []string{"gzip", "zstd"} {
 		small := bomb(t, encoding, 512)
+		wants(encoding+" bomb", send(t, &p.Endpoint, path, bytes.NewReader(small), int64(len(small)), "Content-Encoding", encoding), 413, "after decompression")
+		var wg sync.WaitGroup
 		for range 8 { // what one costs, eight must not cost eight times
-			r := send(t, &p.Endpoint, path, bytes.NewReader(small), int64(len(small)), "Content-Encoding", encoding)
-			wants(encoding+" bomb", r, 413, "after decompression")
+			wg.Go(func() {
+				r, err := p.Try(t.Context(), "POST", path, string(small), "Content-Type", harness.JSON, "Content-Encoding", encoding)
+				if err != nil || r.Status != 413 && r.Status != 429 {
+					t.Errorf("one of eight %s bombs: %d %.300s %v", encoding, r.Status, r.Body, err)
+				}
+			})
 		}
+		wg.Wait()
 	}
 	for _, depth := range []int{1_100, 11_000, 100_000} {
 		deep := `{"records":[{"value":` + strings.Repeat("[", depth) + strings.Repeat("]", depth) + `}]}`
-		wants(fmt.Sprintf("depth %d", depth), p.Do("POST", path, deep, "Content-Type", harness.JSON), 400, "deep")
+		wants(fmt.Sprintf("depth %d", depth), p.Do("POST", path, deep, "Content-Type", harness.JSON), 400, "dep") // deeper than, or max depth
 		wants(fmt.Sprintf("depth %d, unclosed", depth), p.Do("POST", path, deep[:depth], "Content-Type", harness.JSON), 400, "")
 	}
 	many := `{"records":[` + strings.Repeat(`{"value":1},`, 10_000) + `{"value":1}]}`
@@ -114,7 +122,9 @@ func TestOversizedRequests(t *testing.T) {
 	if r := p.Do("GET", "/topics", "", "X-Large", strings.Repeat("x", 20_000)); r.Status != 431 {
 		t.Errorf("20 kB of headers: %d %s", r.Status, r.Body)
 	}
-	if grown := (p.PeakRSS() - before) >> 20; grown > 128 {
+	// The budget counts what bodies hold. Beside it are their copies while they grow, the windows of decompressors, each no larger than the
+	// body it makes, and what the collector has not taken back.
+	if grown := (p.PeakRSS() - before) >> 20; grown > 4*64 {
 		t.Errorf("the process grew by %d MiB with a budget of 64 MiB for bodies", grown)
 	}
 	p.Produce(topic, harness.JSON, `{"records":[{"value":2}]}`)

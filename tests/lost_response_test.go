@@ -161,12 +161,17 @@ func TestStalledResponseIsNotPassedOver(t *testing.T) {
 		for n := 0; n < records; n += 10 { // more than the kernel takes for a client that does not read
 			more(t, p, topic, n, n+10, 300_000)
 		}
-		i := p.Reader("json", topic)
-		p.Read(i, harness.JSON, "?timeout=5000&max_bytes=1")
-		time.Sleep(500 * time.Millisecond) // so that much is fetched; less would only make the test easier
-		c := rawRead(t, p, i, "?timeout=20000")
-		defer c.Close()
-		awaitReply(t, c, 100_000)
+		i := p.Instance(harness.FreshName("g"), `{"format":"json","auto.offset.reset":"earliest","fetch.min.bytes":9000000}`)
+		p.Subscribe(i, topic)
+		first := harness.Records(t, p.Read(i, harness.JSON, "?timeout=10000&max_bytes=1"))
+		wantOffsets(t, first, 0, 1)
+		c := slowConn(t, p.URL)
+		if _, err := fmt.Fprintf(c, "GET %s/records?timeout=20000 HTTP/1.1\r\nHost: x\r\nAccept: %s\r\n\r\n", i, harness.JSON); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Read(make([]byte, 1)); err != nil { // the reply has begun
+			t.Fatal(err)
+		}
 		list := readAfter(p, i, 1)
 		if len(list) == 0 || list[0].Offset != 1 {
 			t.Fatalf("the next read begins at %v, want offset 1", offsets(list))

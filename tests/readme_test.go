@@ -122,7 +122,8 @@ func startDev(t *testing.T) string {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(harness.Program(t), "dev")
-	cmd.Env = append(os.Environ(), "KAFKA_REST_LISTENERS=http://127.0.0.1:0", "KAFKA_REST_SHUTDOWN_SETTLE_MS=0")
+	cmd.Env = append(os.Environ(), "KAFKA_REST_LISTENERS=http://127.0.0.1:0", "KAFKA_REST_SCHEMA_REGISTRY_LISTENERS=http://127.0.0.1:0",
+		"KAFKA_REST_SHUTDOWN_SETTLE_MS=0")
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

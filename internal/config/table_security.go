@@ -49,7 +49,7 @@ func headerKeys() []Key {
 		list("access.control.allow.methods", "", "Methods that CORS allows; empty means GET,POST,HEAD."),
 		list("access.control.allow.headers", "", "Request headers that CORS allows; empty means X-Requested-With,Content-Type,Accept,Origin."),
 		list("access.control.expose.headers", "", "Reply headers that CORS lets scripts read."),
-		boolean("access.control.skip.options", true, "Preflight requests need no authentication."),
+		idle("access.control.skip.options", "true", "has a meaning only with authentication, which this version does not serve"),
 		boolean("reject.options.request", false, "Answer OPTIONS with 403."),
 		text("response.http.headers.config", "", "Headers of every reply: `ACTION NAME: VALUE` separated by commas, ACTION one of set, add, setDate,"+
 			" addDate; an entry with commas stands in double quotes.").checked(checkHeaderRules),

@@ -57,10 +57,10 @@ func serverOwnKeys() []Key {
 		long("request.max.bytes", 16<<20, 1, 1<<31, "Largest request body, after decompression; above it 413."),
 		long("request.buffer.bytes", 256<<20, 1<<20, 1<<40, "Bytes of request bodies in memory at once; above it 429."),
 		integer("request.max.records", 10000, 1, math.MaxInt32, "Most records in one produce request; above it 413."),
-		integer("request.max.depth", 1000, 2, 10000, "Deepest nesting of a JSON body; above it 413."),
+		integer("request.max.depth", 1000, 2, 10000, "Deepest nesting of the JSON of a key or value; above it 400."),
 		millis("request.header.timeout.ms", 10000, 1, "How long a client may take to send the headers."),
 		millis("request.body.timeout.ms", 10000, 1, "How long a body may take before `request.body.min.rate` is asked of it; too slow gives 408."),
-		integer("request.body.min.rate", 1024, 0, math.MaxInt32, "Bytes per second that a body must come with; 0 means any."),
+		integer("request.body.min.rate", 1024, 1, math.MaxInt32, "Bytes per second that a body must come with once `request.body.timeout.ms` is over."),
 		millis("response.write.timeout.ms", 10000, 1, "How long one write to a slow reader may take before the connection is closed."),
 	}
 }

@@ -3,6 +3,7 @@ package consume
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"kafkarest/internal/kafka"
@@ -36,7 +37,7 @@ func (i *Instance) Commit(ctx context.Context, offsets []Committed) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, i.m.cfg.CommitTimeout)
 	defer cancel()
-	return i.commitWith(ctx, client, offsets)
+	return i.commitWith(ctx, client, offsets, nil)
 }
 
 // CommitReceived stores what the client has received. To ask for it proves the last delivery, if its reply was written.
@@ -82,7 +83,15 @@ func (i *Instance) commitProven(ctx context.Context) error {
 		}
 	}
 	i.mu.Unlock()
-	return i.commitWith(ctx, client, offsets)
+	return i.commitWith(ctx, client, offsets, i.owns)
+}
+
+// owns reports whether a partition is assigned now. What is committed without the client naming it was gathered a moment before, and a
+// commit waits while the group rebalances: it must not set back what the next owner has stored by then.
+func (i *Instance) owns(topic string, p int32) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.assigned[topicPartition{topic, p}] != nil
 }
 
 // provenOf is what commitProven would store of some partitions.
@@ -100,14 +109,15 @@ func (i *Instance) provenOf(partitions map[string][]int32) []Committed {
 	return offsets
 }
 
-// commitWith commits as the member that client is, or without membership when it is nil.
-func (i *Instance) commitWith(ctx context.Context, client *kgo.Client, offsets []Committed) error {
+// commitWith commits as the member that client is, or without membership when it is nil. still is asked at the last moment which partitions
+// a member may commit; nil is all.
+func (i *Instance) commitWith(ctx context.Context, client *kgo.Client, offsets []Committed, still func(string, int32) bool) error {
 	if len(offsets) == 0 {
 		return nil
 	}
 	commit := i.commitAlone
 	if client != nil {
-		commit = func(ctx context.Context, offsets []Committed) error { return commitAsMember(ctx, client, offsets) }
+		commit = func(ctx context.Context, offsets []Committed) error { return commitAsMember(ctx, client, offsets, still) }
 	}
 	if err := commit(ctx, offsets); err != nil {
 		return kafka.Error(err)
@@ -122,11 +132,11 @@ func (i *Instance) commitWith(ctx context.Context, client *kgo.Client, offsets [
 	return nil
 }
 
-func commitAsMember(ctx context.Context, client *kgo.Client, offsets []Committed) error {
-	return kafka.AwaitError(ctx, func(ctx context.Context) error { return memberCommit(ctx, client, offsets) })
+func commitAsMember(ctx context.Context, client *kgo.Client, offsets []Committed, still func(string, int32) bool) error {
+	return kafka.AwaitError(ctx, func(ctx context.Context) error { return memberCommit(ctx, client, offsets, still) })
 }
 
-func memberCommit(ctx context.Context, client *kgo.Client, offsets []Committed) error {
+func memberCommit(ctx context.Context, client *kgo.Client, offsets []Committed, still func(string, int32) bool) error {
 	commit := map[string]map[int32]kgo.EpochOffset{}
 	for _, o := range offsets {
 		if commit[o.Topic] == nil {
@@ -135,7 +145,7 @@ func memberCommit(ctx context.Context, client *kgo.Client, offsets []Committed) 
 		commit[o.Topic][o.Partition] = kgo.EpochOffset{Epoch: -1, Offset: o.Offset}
 	}
 	err := errors.New("the commit was given up")
-	client.CommitOffsetsSync(kgo.PreCommitFnContext(ctx, withMetadata(offsets)), commit,
+	client.CommitOffsetsSync(kgo.PreCommitFnContext(ctx, withMetadata(offsets, still)), commit,
 		func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, failed error) {
 			err = failed
 			if err == nil {
@@ -145,10 +155,14 @@ func memberCommit(ctx context.Context, client *kgo.Client, offsets []Committed) 
 	return err
 }
 
-// withMetadata puts the client's metadata into the request, for which kgo's own interface has no place.
-func withMetadata(offsets []Committed) func(*kmsg.OffsetCommitRequest) error {
+// withMetadata puts the client's metadata into the request, for which kgo's own interface has no place, and takes out what still denies.
+func withMetadata(offsets []Committed, still func(string, int32) bool) func(*kmsg.OffsetCommitRequest) error {
 	return func(req *kmsg.OffsetCommitRequest) error {
 		for t := range req.Topics {
+			topic := &req.Topics[t]
+			topic.Partitions = slices.DeleteFunc(topic.Partitions, func(p kmsg.OffsetCommitRequestTopicPartition) bool {
+				return still != nil && !still(topic.Topic, p.Partition)
+			})
 			for p := range req.Topics[t].Partitions {
 				for _, o := range offsets {
 					if o.Topic == req.Topics[t].Topic && o.Partition == req.Topics[t].Partitions[p].Partition {
@@ -157,6 +171,7 @@ func withMetadata(offsets []Committed) func(*kmsg.OffsetCommitRequest) error {
 				}
 			}
 		}
+		req.Topics = slices.DeleteFunc(req.Topics, func(t kmsg.OffsetCommitRequestTopic) bool { return len(t.Partitions) == 0 })
 		return nil
 	}
 }
@@ -219,11 +234,11 @@ func (i *Instance) committed(ctx context.Context, partitions []TopicPartition) (
 	var list []Committed
 	for _, p := range partitions {
 		o, ok := stored.Lookup(p.Topic, p.Partition)
+		if ok && o.Err != nil && !kafka.IsUnknownTopic(o.Err) { // it comes with offset -1, which must not be taken for "none stored"
+			return nil, kafka.ForTopic(p.Topic, o.Err)
+		}
 		if !ok || o.At < 0 {
 			continue
-		}
-		if o.Err != nil && !kafka.IsUnknownTopic(o.Err) {
-			return nil, kafka.ForTopic(p.Topic, o.Err)
 		}
 		list = append(list, Committed{p, o.At, o.Metadata})
 	}

@@ -153,15 +153,17 @@ func (i *Instance) subscribe(to mode, topics []string, pattern string) error {
 	old := i.client
 	if !same {
 		i.mode, i.topics, i.pattern, i.client = to, topics, pattern, nil
-		i.forgetAll()
 	}
 	i.mu.Unlock()
 	if same {
 		return nil
 	}
 	if old != nil {
-		old.CloseAllowingRebalance()
+		old.CloseAllowingRebalance() // its callback commits what is proven
 	}
+	i.mu.Lock()
+	i.forgetAll()
+	i.mu.Unlock()
 	client, err := i.m.cluster.NewConsumer(i.groupOptions(topics, pattern)...)
 	if err != nil {
 		return kafkarest.Wrap(kafkarest.CodeKafka, err, "Failed to construct kafka consumer")

@@ -124,7 +124,7 @@ func errNotFound() error {
 // Errors: CodeInstanceExists, CodeTooManyRequests at the limit of instances, CodeDraining.
 func (m *Manager) Create(group string, opts Options) (*Instance, error) {
 	if m.closing.Load() {
-		return nil, &kafkarest.Error{Code: kafkarest.CodeDraining, Message: "The proxy is shutting down.", RetryAfter: time.Second}
+		return nil, errDraining()
 	}
 	if m.count.Add(1) > int64(m.cfg.MaxInstances) {
 		m.count.Add(-1)
@@ -140,7 +140,15 @@ func (m *Manager) Create(group string, opts Options) (*Instance, error) {
 		return nil, &kafkarest.Error{Code: kafkarest.CodeInstanceExists,
 			Message: "Consumer with specified consumer ID already exists in the specified consumer group."}
 	}
+	if m.closing.Load() { // Close may have looked before it was there
+		m.remove(i)
+		return nil, errDraining()
+	}
 	return i, nil
+}
+
+func errDraining() error {
+	return &kafkarest.Error{Code: kafkarest.CodeDraining, Message: "The proxy is shutting down.", RetryAfter: time.Second}
 }
 
 func (m *Manager) generateName() string {

@@ -128,7 +128,7 @@ func (i *Instance) revoked(_ context.Context, client *kgo.Client, lost map[strin
 	if *i.opts.AutoCommit {
 		ctx, cancel := context.WithTimeout(context.Background(), min(i.m.cfg.CommitTimeout, 5*time.Second))
 		defer cancel()
-		if err := i.commitWith(ctx, client, i.provenOf(lost)); err != nil {
+		if err := i.commitWith(ctx, client, i.provenOf(lost), nil); err != nil {
 			i.m.cfg.Log.Warn("commit before a rebalance failed; another member reads the records again", "group", i.group, "instance", i.name, "err", err)
 		}
 	}

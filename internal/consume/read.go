@@ -521,31 +521,33 @@ func (i *Instance) drop() (freed int64) {
 	defer i.polling.Unlock()
 	freed = i.buffered()
 	i.mu.Lock()
-	client, group := i.client, i.mode != manual
-	i.mu.Unlock()
-	if client == nil || freed == 0 {
+	client := i.client
+	if client == nil || freed == 0 || i.reading.Load() { // a read that begins after this finds what is left below
+		i.mu.Unlock()
 		return 0
 	}
-	if group {
-		i.dropAsMember(client)
-		return freed
+	if i.mode != manual {
+		i.mu.Unlock()
+		return i.dropAsMember(client, freed)
 	}
-	client.Close() // the next read makes another
-	i.mu.Lock()
-	defer i.mu.Unlock()
 	i.client, i.pending, i.stale = nil, nil, true
 	for _, p := range i.assigned {
 		p.fetch = p.next
 	}
+	i.mu.Unlock()
+	client.Close() // the next read makes another
 	return freed
 }
 
-// dropAsMember keeps the membership. polling is held.
-func (i *Instance) dropAsMember(client *kgo.Client) {
-	client.PollRecords(nil, 0) //nolint:staticcheck // a nil context drains what is buffered, by kgo's own contract
+// dropAsMember keeps the membership. A read that has begun meanwhile may hold records already, and keeps those drained here. polling is held.
+func (i *Instance) dropAsMember(client *kgo.Client, freed int64) int64 {
+	_ = i.takeOver(client.PollRecords(nil, 0)) //nolint:staticcheck // a nil context drains what is buffered, by kgo's own contract
 	client.AllowRebalance()
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if i.reading.Load() {
+		return 0
+	}
 	all := map[string][]int32{}
 	for tp := range i.assigned {
 		all[tp.topic] = append(all[tp.topic], tp.partition)
@@ -557,4 +559,5 @@ func (i *Instance) dropAsMember(client *kgo.Client) {
 			i.fetchFrom(p, p.next)
 		}
 	}
+	return freed
 }

@@ -1,6 +1,9 @@
 package format
 
-import "unicode/utf8"
+import (
+	"encoding/binary"
+	"unicode/utf8"
+)
 
 // validJSON reports whether data is exactly one JSON value (RFC 8259, UTF-8 without unpaired surrogates in escapes) that nests at most
 // maxDepth levels. It answers as jsontext does, in a third of the time for small values: each record that is read as JSON is checked.
@@ -12,6 +15,16 @@ func validJSON(data []byte, maxDepth int) bool {
 	}
 	s.space()
 	return s.at == len(data)
+}
+
+// EndOfValue gives the offset after the JSON value that begins at data[at], and -1 when there is none, or one that nests deeper than
+// maxDepth. It is for parsers that know where a value begins: what precedes it is not looked at.
+func EndOfValue(data []byte, at, maxDepth int) int {
+	s := checker{data: data, at: at, depth: maxDepth}
+	if !s.value() {
+		return -1
+	}
+	return s.at
 }
 
 // checker walks JSON text. Its methods return false where the text is not JSON.
@@ -163,8 +176,21 @@ var plain = func() (table [256]bool) {
 	return table
 }()
 
+// ones has 1 in each byte, tops the highest bit of each.
+const ones, tops = 0x0101010101010101, 0x8080808080808080
+
+// plainWord reports whether none of eight bytes is a quote, a backslash, a control character or beyond ASCII. It may say no for a word that
+// is plain, never yes for one that is not.
+func plainWord(x uint64) bool {
+	quote, backslash := x^(ones*'"'), x^(ones*'\\')
+	return ((x-ones*0x20)|(quote-ones)|(backslash-ones)|x)&tops == 0
+}
+
 func (s *checker) string() bool {
 	s.at++
+	for len(s.data)-s.at >= 8 && plainWord(binary.LittleEndian.Uint64(s.data[s.at:])) {
+		s.at += 8
+	}
 	for s.at < len(s.data) {
 		c := s.data[s.at]
 		switch {

@@ -65,6 +65,9 @@ func (c *Call) Body() ([]byte, error) {
 		return nil, errTooLarge(limit)
 	}
 	c.body.of = c.server.bodies
+	if c.R.ContentLength < 0 { // it has net/http wait, before it closes, until a client that still sends has got the answer
+		c.R.Body = http.MaxBytesReader(c.ResponseWriter, c.R.Body, limit)
+	}
 	if encoding == "" {
 		size := c.R.ContentLength
 		if size < 0 {
@@ -146,7 +149,10 @@ func bodyError(err error) error {
 		return e
 	}
 	var netErr net.Error
+	var tooLarge *http.MaxBytesError
 	switch {
+	case errors.As(err, &tooLarge):
+		return errTooLarge(tooLarge.Limit)
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
 		return kafkarest.Wrap(kafkarest.CodeRequestTimeout, err, "Timeout while reading from inputStream: the request body came too slowly.")
 	case errors.Is(err, io.ErrUnexpectedEOF):

@@ -17,18 +17,22 @@ var gzipWriters = sync.Pool{New: func() any {
 	return w
 }}
 
-// acceptsGzip follows RFC 9110 §12.5.3: gzip or * with a quality above 0.
+// acceptsGzip follows RFC 9110 §12.5.3: gzip with a quality above 0, or * where gzip is not named.
 func acceptsGzip(h http.Header) bool {
+	wild := false
 	for _, header := range h["Accept-Encoding"] {
 		for element := range strings.SplitSeq(header, ",") {
 			coding, params, _ := strings.Cut(element, ";")
 			coding = strings.ToLower(strings.TrimSpace(coding))
-			if (coding == "gzip" || coding == "x-gzip" || coding == "*") && quality(params) > 0 {
-				return true
+			switch coding {
+			case "gzip", "x-gzip":
+				return quality(params) > 0
+			case "*":
+				wild = quality(params) > 0
 			}
 		}
 	}
-	return false
+	return wild
 }
 
 func (c *Call) replyGzip(status int, body []byte) error {

@@ -44,21 +44,19 @@ type Listener struct {
 	sweeping bool // a goroutine is at it, which ends with the last connection
 }
 
-// Accept waits for a free slot, then for a connection.
+// Accept waits for a connection, then for a free slot: listeners that share slots must not hold any for connections that do not come.
 func (l *Listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
 	if l.slots != nil {
 		select {
 		case l.slots <- struct{}{}:
 		case <-l.closed:
+			_ = c.Close() // nobody has been promised anything
 			return nil, net.ErrClosed
 		}
-	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		if l.slots != nil {
-			<-l.slots
-		}
-		return nil, err
 	}
 	out := &conn{Conn: c, of: l}
 	l.mu.Lock()
@@ -222,6 +220,14 @@ func (c *conn) Close() error {
 	}
 	c.once.Do(func() { c.of.forget(c) })
 	return c.Conn.Close()
+}
+
+// CloseWrite is what net/http looks for to end a connection whose client still sends.
+func (c *conn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
 }
 
 func (c *conn) undelivered() bool {

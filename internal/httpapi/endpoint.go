@@ -22,6 +22,8 @@ type Endpoint struct {
 	AlwaysOn bool
 	Produces []string // media types of the reply, in the server's order of preference
 	Handle   func(*Call) error
+	// Details adds to the bodies of this endpoint's errors, and lets them be problems (RFC 9457). nil is the bare ErrorBody.
+	Details func(*Call, *kafkarest.Error) Details
 }
 
 // Call is one request on its way: it is the http.ResponseWriter that handlers write to, and knows what was negotiated.

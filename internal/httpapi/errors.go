@@ -44,20 +44,28 @@ func (c *Call) finish(err error) {
 	if c.status != 0 {
 		return // the reply has begun; the log line tells
 	}
+	if c.Endpoint != nil && c.Endpoint.Details != nil {
+		_ = c.Fail(e, c.Endpoint.Details(c, e))
+		return
+	}
 	if c.Endpoint == nil || c.Accept == "" {
 		c.Accept = c.preferredType()
 	}
+	c.failureHeaders(e)
+	body, err := json.Marshal(ErrorBody{int(e.Code), c.message(e)})
+	if err != nil { // the message is not UTF-8
+		body, _ = json.Marshal(ErrorBody{int(e.Code), strings.ToValidUTF8(c.message(e), "?")})
+	}
+	_ = c.Reply(e.Code.Status(), body)
+}
+
+func (c *Call) failureHeaders(e *kafkarest.Error) {
 	if e.RetryAfter > 0 {
 		c.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
 	}
 	if e.Code == kafkarest.CodeTooLarge || e.Code == kafkarest.CodeRequestTimeout {
 		c.Header().Set("Connection", "close") // the rest of the body is not worth reading
 	}
-	body, err := json.Marshal(ErrorBody{int(e.Code), c.message(e)})
-	if err != nil { // the message is not UTF-8
-		body, _ = json.Marshal(ErrorBody{int(e.Code), strings.ToValidUTF8(c.message(e), "?")})
-	}
-	_ = c.Reply(e.Code.Status(), body)
 }
 
 // message is the public text; with debug=true HTTP-level and unexpected errors also show their cause, in the words of the reference.

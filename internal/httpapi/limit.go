@@ -63,7 +63,8 @@ func (l *limiter) admit(c *Call) error {
 	if l.global == nil && l.dos.PerClient <= 0 {
 		return nil
 	}
-	if (l.global == nil || l.global.Allow()) && (l.dos.PerClient <= 0 || l.client(c.R.RemoteAddr).Allow()) {
+	// A client's own limit comes first: what it refuses must not use up what all others share.
+	if (l.dos.PerClient <= 0 || l.client(c.R.RemoteAddr).Allow()) && (l.global == nil || l.global.Allow()) {
 		return nil
 	}
 	if l.dos.Delay < 0 {
@@ -78,10 +79,13 @@ func (l *limiter) spend(c *Call) error {
 	if l.budget == nil {
 		return nil
 	}
-	cost := l.permits.Cost
+	cost, closest := l.permits.Cost, ""
 	for name, n := range l.permits.Costs {
-		if nameMatches(name, c.Endpoint.Name) {
-			cost = n
+		if nameMatches(name, c.Endpoint.Name) && (len(name) > len(closest) || name == c.Endpoint.Name) {
+			cost, closest = n, name // a longer class is a closer one
+		}
+		if closest == c.Endpoint.Name {
+			break
 		}
 	}
 	reservation := l.budget.ReserveN(time.Now(), cost)

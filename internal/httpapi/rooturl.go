@@ -48,7 +48,7 @@ func (c *Call) trusted() bool {
 		return false
 	}
 	for _, prefix := range c.server.cfg.TrustedForwarders {
-		if prefix.Contains(peer.Addr().Unmap()) {
+		if prefix.Contains(peer.Addr().Unmap().WithZone("")) {
 			return true
 		}
 	}

@@ -56,6 +56,7 @@ type Server struct {
 	bodies   *budget
 	ids      requestIDs
 	draining atomic.Bool
+	drain    chan struct{} // closed when draining begins
 }
 
 // route is what is mounted at one path: its endpoints by method, in the order given.
@@ -66,7 +67,7 @@ type route struct {
 
 // New mounts the endpoints. Errors: a path given with two spellings of a wildcard, an allow or block list that names nothing.
 func New(cfg Config, apis ...[]Endpoint) (*Server, error) {
-	s := &Server{cfg: withDefaults(cfg), mux: http.NewServeMux(), ids: newRequestIDs()}
+	s := &Server{cfg: withDefaults(cfg), mux: http.NewServeMux(), ids: newRequestIDs(), drain: make(chan struct{})}
 	s.bodies = &budget{limit: s.cfg.BodyBudget}
 	s.limiter = newLimiter(s.cfg.DoSFilter, s.cfg.Permits)
 	routes := map[string]*route{}
@@ -192,7 +193,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.cors(c) {
 		return
 	}
-	if p := r.URL.Path; len(p) > 1 && p[len(p)-1] == '/' {
+	if p := r.URL.Path; len(p) > 1 && p[len(p)-1] == '/' && strings.HasSuffix(r.URL.EscapedPath(), "/") { // a %2F at the end is part of a name
 		r.URL.Path = p[:len(p)-1]
 		r.URL.RawPath = strings.TrimSuffix(r.URL.RawPath, "/")
 	}
@@ -201,16 +202,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Drain has every reply from now on ask its client to close the connection, so that clients move to another proxy before this one's
 // listeners close.
-func (s *Server) Drain() { s.draining.Store(true) }
+func (s *Server) Drain() {
+	if !s.draining.Swap(true) {
+		close(s.drain)
+	}
+}
 
 // checkPath refuses paths that servers read in different ways: ServeMux would answer a redirect, Jetty answers 400.
 func checkPath(r *http.Request) error {
 	path := r.URL.EscapedPath()
 	if !strings.HasPrefix(path, "/") {
-		if path == "*" { // OPTIONS *
-			r.URL.Path = "/"
-			return nil
-		}
 		return kafkarest.Errorf(kafkarest.CodeBadRequest, "Bad Request: the request target must be a path that starts with a slash.")
 	}
 	if strings.Contains(path, "//") {
@@ -326,6 +327,7 @@ func (s *Server) options(c *Call, r *route) error {
 
 // end recovers from a panic of a handler, frees what the call holds and writes the log line.
 func (c *Call) end() {
+	c.body.release()
 	if p := recover(); p != nil {
 		if p == http.ErrAbortHandler {
 			panic(p)
@@ -338,6 +340,5 @@ func (c *Call) end() {
 			defer panic(http.ErrAbortHandler) // the reply is half out: only a broken connection tells the client
 		}
 	}
-	c.body.release()
 	c.log()
 }

@@ -36,7 +36,7 @@ type Cluster struct {
 	topics *Topics
 
 	mu        sync.Mutex
-	producers map[string]*Producer
+	producers map[Profile]*Producer
 	closed    bool
 	wg        sync.WaitGroup // purges under way
 }
@@ -56,7 +56,7 @@ func Open(cfg Config) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("admin client: %w", err)
 	}
-	c := &Cluster{cfg: cfg, admin: admin, adm: kadm.NewClient(admin), producers: map[string]*Producer{}}
+	c := &Cluster{cfg: cfg, admin: admin, adm: kadm.NewClient(admin), producers: map[Profile]*Producer{}}
 	c.topics = newTopics(admin, cfg.RequestTimeout, cfg.LookupTimeout, cfg.UnknownFor)
 	c.topics.onGone = c.forget
 	return c, nil
@@ -106,26 +106,8 @@ func (c *Cluster) Ready(ctx context.Context) error {
 	return nil
 }
 
-// Producer gives the shared producer of a profile, which is made on first use. There is one profile for now: what the configuration says.
-func (c *Cluster) Producer() (*Producer, error) {
-	const profile = "default"
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return nil, kgo.ErrClientClosed
-	}
-	if p := c.producers[profile]; p != nil {
-		return p, nil
-	}
-	opts := append(c.cfg.options(producerDefaults()), c.cfg.Producer...)
-	client, err := kgo.NewClient(append(opts, kgo.RecordDeliveryTimeout(0))...) // see Producer.lifetime
-	if err != nil {
-		return nil, fmt.Errorf("producer client: %w", err)
-	}
-	p := &Producer{client: client, topics: c.topics, idempotent: c.cfg.Idempotent, delivery: c.cfg.DeliveryTimeout}
-	c.producers[profile] = p
-	return p, nil
-}
+// Producer gives the shared producer that the configuration describes, which is made on first use.
+func (c *Cluster) Producer() (*Producer, error) { return c.ProducerFor(Profile{}) }
 
 // forget drops a topic that no longer exists from the producers: kgo fails every record of a topic that was deleted and made again until
 // then, and asks for its metadata for ever. It runs apart, since the caller may be the client's own goroutine that purging waits for.

@@ -14,6 +14,7 @@ type buffer struct {
 	mu     sync.Mutex
 	used   int64
 	topics map[string]int64 // only those with bytes in flight
+	freed  chan struct{}    // closed when bytes are given back; nil when nobody waits
 }
 
 func newBuffer(limit, topicLimit int64) *buffer {
@@ -44,6 +45,10 @@ func (b *buffer) release(topic string, n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.used -= n
+	if b.freed != nil {
+		close(b.freed)
+		b.freed = nil
+	}
 	if left := b.topics[topic] - n; left > 0 {
 		b.topics[topic] = left
 	} else {

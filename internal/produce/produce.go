@@ -4,6 +4,7 @@ package produce
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -138,31 +139,46 @@ func recordHeaders(headers []kafkarest.Header) []kgo.RecordHeader {
 
 // send hands the records to the shared producer and waits for their outcomes.
 func (s *Service) send(ctx context.Context, topic string, records []kgo.Record) ([]Result, error) {
-	f := &flight{service: s, topic: topic, results: make([]Result, len(records)), settled: make([]atomic.Bool, len(records)), done: make(chan struct{})}
-	f.left.Store(int64(len(records)))
-	s.precheck(ctx, f, records)
 	producer, err := s.cluster.Producer()
 	if err != nil {
 		return nil, kafka.Error(err)
 	}
-	f.producer = producer
-	if f.left.Load() == 0 { // all refused by the checks
-		return f.results, nil
-	}
-	for i := range records {
-		f.size += recordSize(&records[i])
-	}
-	if err := s.buffer.take(topic, f.size); err != nil {
+	f := s.flight(producer, topic, records)
+	if err := s.ready(ctx, f); err != nil {
 		return nil, err
 	}
-	for i := range records {
-		if f.settled[i].Load() { // refused by the checks
-			continue
-		}
-		producer.Produce(&records[i], func(r *kgo.Record, err error) { f.settle(i, r, err) })
-	}
+	f.launch()
 	f.wait(ctx, s.cfg.Timeout)
 	return f.outcomes(), nil
+}
+
+func (s *Service) flight(producer *kafka.Producer, topic string, records []kgo.Record) *flight {
+	f := &flight{service: s, producer: producer, topic: topic, records: records,
+		results: make([]Result, len(records)), settled: make([]atomic.Bool, len(records)), done: make(chan struct{})}
+	f.left.Store(int64(len(records)))
+	return f
+}
+
+// ready settles what must not reach the producer and makes room in the buffer for the rest, which launch then sends.
+// Errors: CodeTooManyRequests.
+func (s *Service) ready(ctx context.Context, f *flight) error {
+	s.precheck(ctx, f)
+	if f.left.Load() == 0 { // all refused by the checks
+		return nil
+	}
+	for i := range f.records {
+		f.size += recordSize(&f.records[i])
+	}
+	return s.buffer.take(f.topic, f.size)
+}
+
+// launch sends what the checks have left.
+func (f *flight) launch() {
+	for i := range f.records {
+		if !f.settled[i].Load() {
+			f.producer.Produce(&f.records[i], func(r *kgo.Record, err error) { f.settle(i, r, err) })
+		}
+	}
 }
 
 // recordSize is what a record takes of the buffer: its bytes, and about what the client keeps beside them.
@@ -174,21 +190,32 @@ func recordSize(r *kgo.Record) int64 {
 	return int64(size)
 }
 
+// Causes of refusals that the checks find.
+var (
+	ErrNoPartition = errors.New("the topic has no such partition")
+	ErrTooLarge    = errors.New("the record is larger than max.request.size")
+)
+
 // precheck settles the records that must not reach the shared producer: those of a topic or partition that does not exist, and those that
 // are too large for any batch.
-func (s *Service) precheck(ctx context.Context, f *flight, records []kgo.Record) {
+func (s *Service) precheck(ctx context.Context, f *flight) {
 	start := time.Now()
 	n, err := s.cluster.Topics().Partitions(ctx, f.topic)
 	if err != nil {
 		e := kafkarest.AsError(err)
-		for i := range records {
-			f.refuse(i, e)
+		for i := range f.records {
+			if !f.settled[i].Load() {
+				f.refuse(i, e)
+			}
 		}
 		return
 	}
 	renewed := false
-	for i := range records {
-		r := &records[i]
+	for i := range f.records {
+		if f.settled[i].Load() { // it could not be encoded
+			continue
+		}
+		r := &f.records[i]
 		if r.Partition >= n && !renewed { // it may have grown
 			renewed = true
 			if more, err := s.cluster.Topics().Renew(ctx, f.topic); err == nil {
@@ -197,12 +224,12 @@ func (s *Service) precheck(ctx context.Context, f *flight, records []kgo.Record)
 		}
 		switch {
 		case r.Partition >= n:
-			f.refuse(i, kafkarest.Errorf(kafkarest.CodeKafkaRetriable,
-				"Partition %d of topic %s with partition count %d is not present in metadata after %d ms.", r.Partition, f.topic, n, time.Since(start).Milliseconds()))
+			f.refuse(i, kafkarest.Wrap(kafkarest.CodeKafkaRetriable, ErrNoPartition, fmt.Sprintf(
+				"Partition %d of topic %s with partition count %d is not present in metadata after %d ms.", r.Partition, f.topic, n, time.Since(start).Milliseconds())))
 		case len(r.Key)+len(r.Value) > s.cfg.MaxRecord:
-			f.refuse(i, kafkarest.Errorf(kafkarest.CodeKafka,
+			f.refuse(i, kafkarest.Wrap(kafkarest.CodeKafka, ErrTooLarge, fmt.Sprintf(
 				"The message is %d bytes when serialized which is larger than %d, which is the value of the max.request.size configuration.",
-				len(r.Key)+len(r.Value), s.cfg.MaxRecord))
+				len(r.Key)+len(r.Value), s.cfg.MaxRecord)))
 		}
 	}
 }
@@ -213,11 +240,13 @@ type flight struct {
 	service  *Service
 	producer *kafka.Producer
 	topic    string
+	records  []kgo.Record
 	size     int64 // of the buffer, given back when the last record has settled
 	results  []Result
 	settled  []atomic.Bool // whether the result beside it is there
 	left     atomic.Int64
 	done     chan struct{}
+	onDone   func() // when the last has settled, on whatever goroutine that is; nil for nobody
 }
 
 func (f *flight) settle(i int, r *kgo.Record, err error) {
@@ -244,6 +273,9 @@ func (f *flight) mark(i int) bool {
 		return false
 	}
 	close(f.done)
+	if f.onDone != nil {
+		f.onDone()
+	}
 	return true
 }
 

@@ -174,6 +174,7 @@ func (c *Client) found(ss sr.SubjectSchema, err error, subject string, s sr.Sche
 	if ss.Subject == "" {
 		ss.Subject = subject
 	}
+	ss.Type = s.Type // Apicurio Registry leaves it out, which means Avro; a schema is only ever found as what it was looked for
 	return c.keepID(ss, nil)
 }
 

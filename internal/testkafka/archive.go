@@ -5,17 +5,19 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+
+	"kafkarest/internal/testjava"
 )
 
 // classArchive returns the file of the parsed and checked classes that a broker loads (the JVM's class data sharing), made for this very
 // Java and class path. With it a node starts in half of the time and CPU. It is made by running a throw-away node once. When that fails,
 // the answer is "" and Kafka is merely slower to start; the JVM itself passes over an archive that does not fit.
 func classArchive(ctx context.Context, j jvm, dir, javaVersion string) string {
-	path := filepath.Join(dir, "classes-"+shortHash([]byte(javaVersion+j.classpath))+".jsa")
+	path := filepath.Join(dir, "classes-"+testjava.ShortHash([]byte(javaVersion+j.classpath))+".jsa")
 	if exists(path) {
 		return path
 	}
-	unlock, err := lock(ctx, dir+".lock")
+	unlock, err := testjava.Lock(ctx, dir+".lock")
 	if err != nil {
 		return ""
 	}

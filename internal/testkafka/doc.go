@@ -2,6 +2,6 @@
 // controller in one process), on loopback ports, with its data in a temporary folder.
 //
 // The jars come from Maven, by the pom.xml in the folder kafka, and stay in the user's cache folder, so only the first run on a machine
-// downloads anything. A child never outlives the process that started it: on Linux the kernel kills it (see process_linux.go), elsewhere
+// downloads anything. A child never outlives the process that started it: on Linux the kernel kills it (see package testjava), elsewhere
 // Close must be called. Java 17 or newer is needed, and Maven until the jars are cached; Windows is not supported.
 package testkafka

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+
+	"kafkarest/internal/testjava"
 )
 
 // jvm is how Kafka's programs are run: which java, which class path, which options.
@@ -20,7 +22,7 @@ func newJVM(ctx context.Context) (jvm, error) {
 	if err != nil {
 		return jvm{}, err
 	}
-	dir, err := fetchJars(ctx)
+	dir, err := artifacts().Fetch(ctx)
 	if err != nil {
 		return jvm{}, err
 	}
@@ -28,8 +30,8 @@ func newJVM(ctx context.Context) (jvm, error) {
 	if err != nil {
 		return jvm{}, err
 	}
-	j := jvm{bin: java.bin, classpath: cp}
-	j.archive = classArchive(ctx, j, dir, java.version)
+	j := jvm{bin: java.Bin, classpath: cp}
+	j.archive = classArchive(ctx, j, dir, java.Version)
 	return j, nil
 }
 
@@ -56,7 +58,7 @@ func (j jvm) format(ctx context.Context, clusterID, properties string, quorum ..
 	args := append([]string{"format", "--cluster-id", clusterID, "--config", properties}, quorum...)
 	cmd := exec.CommandContext(ctx, j.bin, j.args(nil, "kafka.tools.StorageTool", args...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("format the storage of Kafka: %w\n%s", err, lastLines(string(out), 20))
+		return fmt.Errorf("format the storage of Kafka: %w\n%s", err, testjava.LastLines(string(out), 20))
 	}
 	return nil
 }

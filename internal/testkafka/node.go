@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"kafkarest/internal/testjava"
 )
 
 // Node is one process of a cluster: a broker that is a controller as well. Killing two of three nodes therefore also stops the quorum.
@@ -22,7 +24,7 @@ type Node struct {
 	clusterID string
 
 	mu   sync.Mutex
-	proc *process // nil before the first start
+	proc *testjava.Process // nil before the first start
 }
 
 func newNode(j jvm, c *Cluster, a nodeAddresses, extra []string) *Node {
@@ -37,7 +39,7 @@ func (n *Node) logFile() string        { return filepath.Join(n.dir, "server.log
 
 // run starts the process. It does not wait for anything.
 func (n *Node) run() error {
-	p, err := startProcess(n.logFile(), n.jvm.bin, n.jvm.args(n.extra, "kafka.Kafka", n.propertiesFile())...)
+	p, err := testjava.Start(n.logFile(), n.jvm.bin, n.jvm.args(n.extra, "kafka.Kafka", n.propertiesFile())...)
 	if err != nil {
 		return fmt.Errorf("start node %d: %w", n.ID, err)
 	}
@@ -47,19 +49,19 @@ func (n *Node) run() error {
 	return nil
 }
 
-func (n *Node) process() *process {
+func (n *Node) process() *testjava.Process {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.proc
 }
 
 // PID is the process id of the node, of its last run when it is not running.
-func (n *Node) PID() int { return n.process().cmd.Process.Pid }
+func (n *Node) PID() int { return n.process().PID() }
 
 // Running says whether the process exists, be it paused or not.
 func (n *Node) Running() bool {
 	p := n.process()
-	return p != nil && p.running()
+	return p != nil && p.Running()
 }
 
 // Kill ends the node as kill -9 does, paused or not, and waits until it has gone. On a node that is not running it does nothing.
@@ -68,7 +70,7 @@ func (n *Node) Kill() error {
 	if p == nil {
 		return nil
 	}
-	return p.kill()
+	return p.Kill()
 }
 
 // Pause freezes the node (SIGSTOP): its connections stay open and nothing is answered.
@@ -81,21 +83,21 @@ func (n *Node) signal(s os.Signal) error {
 	if !n.Running() {
 		return fmt.Errorf("node %d is not running", n.ID)
 	}
-	return n.process().signal(s)
+	return n.process().Signal(s)
 }
 
 // Terminate asks the node to shut down in order (SIGTERM), handing its partitions to other nodes first, and waits until it has gone. A
 // paused node must be resumed before. When ctx ends first the node may still be running.
 func (n *Node) Terminate(ctx context.Context) error {
 	p := n.process()
-	if p == nil || !p.running() {
+	if p == nil || !p.Running() {
 		return nil
 	}
-	if err := p.signal(syscall.SIGTERM); err != nil {
+	if err := p.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
 	select {
-	case <-p.done:
+	case <-p.Done():
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("node %d did not stop: %w", n.ID, ctx.Err())
@@ -117,7 +119,7 @@ func (n *Node) Restart(ctx context.Context) error {
 // await polls the node until it serves and knows at least the given number of brokers.
 func (n *Node) await(ctx context.Context, brokers int) error {
 	p := n.process()
-	err := poll(ctx, p.done, func(ctx context.Context) error { return n.serves(ctx, brokers) })
+	err := poll(ctx, p.Done(), func(ctx context.Context) error { return n.serves(ctx, brokers) })
 	if err == nil {
 		return nil
 	}
@@ -135,5 +137,5 @@ func (n *Node) logTail() string {
 	if err != nil {
 		return err.Error()
 	}
-	return lastLines(string(log), 40)
+	return testjava.LastLines(string(log), 40)
 }

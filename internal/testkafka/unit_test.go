@@ -3,32 +3,17 @@ package testkafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
+	"kafkarest/internal/testjava"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
-
-func TestJavaMajor(t *testing.T) {
-	tests := map[string]int{
-		"openjdk version \"17.0.15\" 2025-04-15\nOpenJDK Runtime Environment": 17,
-		`openjdk version "21" 2023-09-19`:                                     21,
-		`java version "1.8.0_392"`:                                            8,
-		"Picked up _JAVA_OPTIONS: -Xmx1g\nopenjdk version \"25-ea\"":          25,
-		"command not found":                                                   0,
-	}
-	for out, want := range tests {
-		if got, err := javaMajor(out); got != want || (err == nil) != (want != 0) {
-			t.Errorf("javaMajor(%q) is %d, %v; want %d", out, got, err, want)
-		}
-	}
-}
 
 // recorder stands in for a test that Require ends.
 type recorder struct {
@@ -36,15 +21,15 @@ type recorder struct {
 	fatal, skip string
 }
 
-func (*recorder) Helper()                     {}
-func (*recorder) Name() string                { return "TestX" }
-func (r *recorder) Fatalf(s string, _ ...any) { r.fatal = s }
-func (r *recorder) Skipf(s string, _ ...any)  { r.skip = s }
+func (*recorder) Helper()                        {}
+func (*recorder) Name() string                   { return "TestX" }
+func (r *recorder) Fatalf(s string, args ...any) { r.fatal = fmt.Sprintf(s, args...) }
+func (r *recorder) Skipf(s string, args ...any)  { r.skip = fmt.Sprintf(s, args...) }
 
 func TestRequireWithoutMaven(t *testing.T) {
 	_, _ = findJava() // keeps its answer, which for the other tests must not come from the PATH below
 	t.Setenv("PATH", t.TempDir())
-	t.Setenv(CacheVariable, t.TempDir())
+	t.Setenv(testjava.CacheVariable, t.TempDir())
 	if err := Available(); err == nil || !strings.Contains(err.Error(), "mvn") {
 		t.Errorf("Available without Maven and jars: %v", err)
 	}
@@ -65,9 +50,9 @@ func TestVersionAndCacheFolder(t *testing.T) {
 	if v := Version(); !strings.HasPrefix(v, "4.") {
 		t.Errorf("version %q", v)
 	}
-	t.Setenv(CacheVariable, "/somewhere")
-	dir, err := jarFolder()
-	if want := "/somewhere/kafka-" + shortHash(pom); err != nil || dir != want {
+	t.Setenv(testjava.CacheVariable, "/somewhere")
+	dir, err := artifacts().Folder()
+	if want := "/somewhere/kafka-" + testjava.ShortHash(pom); err != nil || dir != want {
 		t.Errorf("jars in %q, %v; want %q", dir, err, want)
 	}
 }
@@ -153,47 +138,6 @@ func TestKafkaID(t *testing.T) {
 			t.Fatalf("id %q", id)
 		}
 		seen[id] = true
-	}
-}
-
-func TestLockKeepsOthersOut(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "folder", "lock")
-	var inside, most atomic.Int32
-	var group sync.WaitGroup
-	for range 3 {
-		group.Go(func() {
-			unlock, err := lock(t.Context(), path)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer unlock()
-			most.Store(max(most.Load(), inside.Add(1)))
-			inside.Add(-1)
-		})
-	}
-	group.Wait()
-	if most.Load() != 1 {
-		t.Errorf("%d held the lock at once", most.Load())
-	}
-	unlock, err := lock(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unlock()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	if _, err := lock(ctx, path); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a lock that is held gave %v", err)
-	}
-}
-
-func TestLastLines(t *testing.T) {
-	if got := lastLines("a\nb\nc\n", 2); got != "b\nc" {
-		t.Errorf("%q", got)
-	}
-	if got := lastLines("a", 2); got != "a" {
-		t.Errorf("%q", got)
 	}
 }
 

@@ -41,6 +41,10 @@ func Main(m *testing.M) int {
 			code = 1
 		}
 	}
+	if err := closeRegistry(); err != nil {
+		fmt.Fprintln(os.Stderr, "close the Schema Registry:", err)
+		code = 1
+	}
 	removeBinary()
 	return code
 }

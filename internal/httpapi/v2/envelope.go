@@ -47,6 +47,14 @@ var lenient = jsontext.AllowDuplicateNames(true)
 
 // parse reads the envelope. Duplicate members of the envelope are refused; inside keys and values they are the client's own affair.
 func (a *API) parse(body []byte, arg string, base int32) (envelope, error) {
+	if items, ok := a.parseFast(body, base); ok {
+		return envelope{items: items}, nil
+	}
+	return a.parseGeneral(body, arg, base)
+}
+
+// parseGeneral takes every envelope of the contract, and says what is wrong with others.
+func (a *API) parseGeneral(body []byte, arg string, base int32) (envelope, error) {
 	p := parsers.Get().(*parser)
 	p.buf = *bytes.NewBuffer(body)
 	p.dec.Reset(&p.buf, lenient)

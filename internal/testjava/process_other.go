@@ -1,6 +1,6 @@
 //go:build !linux
 
-package testkafka
+package testjava
 
 import (
 	"os/exec"

@@ -1,4 +1,4 @@
-package testkafka
+package testjava
 
 import (
 	"os/exec"

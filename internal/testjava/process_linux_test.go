@@ -1,4 +1,4 @@
-package testkafka
+package testjava
 
 import (
 	"bufio"
@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-const parentVariable = "TESTKAFKA_TEST_PARENT"
+const parentVariable = "TESTJAVA_TEST_PARENT"
 
 // TestParentProcess is no test by itself: TestChildDiesWithItsParent runs it in a process of its own, and kills that.
 func TestParentProcess(t *testing.T) {
@@ -21,11 +21,11 @@ func TestParentProcess(t *testing.T) {
 	if log == "" {
 		return
 	}
-	p, err := startProcess(log, "sleep", "300")
+	p, err := Start(log, "sleep", "300")
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Printf("pid=%d\n", p.cmd.Process.Pid)
+	fmt.Printf("pid=%d\n", p.PID())
 	<-p.done
 }
 
@@ -69,25 +69,25 @@ func alive(pid int) bool {
 }
 
 func TestKillOfAStoppedProcess(t *testing.T) {
-	p, err := startProcess(filepath.Join(t.TempDir(), "log"), "sleep", "300")
+	p, err := Start(filepath.Join(t.TempDir(), "log"), "sleep", "300")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.signal(syscall.SIGSTOP); err != nil {
+	if err := p.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // the second time there is nothing left to kill
-		if err := p.kill(); err != nil {
+		if err := p.Kill(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if p.running() || p.exit == nil {
-		t.Errorf("running %t, exit %v", p.running(), p.exit)
+	if p.Running() || p.exit == nil {
+		t.Errorf("running %t, exit %v", p.Running(), p.exit)
 	}
 }
 
 func TestStartProcessFails(t *testing.T) {
-	if _, err := startProcess(filepath.Join(t.TempDir(), "log"), "/no/such/program"); err == nil {
+	if _, err := Start(filepath.Join(t.TempDir(), "log"), "/no/such/program"); err == nil {
 		t.Error("a program that does not exist was started")
 	}
 }

@@ -1,0 +1,320 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"kafkarest"
+	"kafkarest/internal/kafka"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Tail is an endless read. One goroutine uses it.
+type Tail struct {
+	r        *Reader
+	at       Cursor
+	ends     map[int32]int64 // as the last fetch of each partition told
+	hub      *hubTopic       // nil until the tail has come to the end
+	followed map[int32]bool
+	gaps     []Gap
+	looked   time.Time // when the topic was last looked at for new partitions
+}
+
+// ErrDraining is how a tail ends when the proxy shuts down.
+var ErrDraining = errors.New("the proxy is shutting down")
+
+func (r *Reader) tail(c Cursor) *Tail {
+	return &Tail{r: r, at: c.Clone(), ends: map[int32]int64{}, followed: map[int32]bool{}, looked: time.Now()}
+}
+
+// Tail begins an endless read; Close ends it. Errors: CodeTooManyRequests at the limit of endless reads.
+func (r *Reader) Tail(c Cursor) (*Tail, error) {
+	select {
+	case r.tails <- struct{}{}:
+		return r.tail(c), nil
+	default:
+		return nil, &kafkarest.Error{Code: kafkarest.CodeTooManyRequests, RetryAfter: 5 * time.Second,
+			Message: fmt.Sprintf("There are %d endless reads, the most that are allowed: read without a stream, or try again later.", cap(r.tails))}
+	}
+}
+
+// Close ends the read.
+func (t *Tail) Close() {
+	t.detach()
+	<-t.r.tails
+}
+
+func (t *Tail) detach() {
+	if t.hub != nil {
+		t.r.hub.leave(t.hub, slices.Collect(maps.Keys(t.followed)))
+		t.hub, t.followed = nil, map[int32]bool{}
+	}
+}
+
+// Next waits for the next records. Errors: ctx's, ErrDraining, and those of Read.
+func (t *Tail) Next(ctx context.Context, limits Limits) (*Batch, error) {
+	b, err := t.wait(ctx, limits)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(b.Records) > 0:
+		return b, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	}
+	return nil, ErrDraining
+}
+
+// wait gives records as soon as there are any, and an empty batch when ctx ends by its deadline or the reader drains.
+func (t *Tail) wait(ctx context.Context, limits Limits) (*Batch, error) {
+	for {
+		var changed <-chan struct{}
+		var failed error
+		if t.hub != nil {
+			changed, failed = t.hub.news() // before looking, so that nothing comes unnoticed in between
+		}
+		b, err := t.gather(ctx, limits)
+		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return &Batch{Next: t.at.Clone()}, nil
+		}
+		if err != nil || len(b.Records) > 0 {
+			return b, err
+		}
+		select {
+		case <-t.r.drain:
+			return b, nil
+		default:
+		}
+		if added, err := t.follow(); err != nil {
+			return nil, err
+		} else if added {
+			continue // something may have come before it was followed
+		}
+		if failed != nil {
+			if err := t.probe(ctx); err != nil {
+				return nil, err
+			}
+		}
+		if over, err := t.sleep(ctx, changed, failed != nil); over {
+			return b, err
+		}
+	}
+}
+
+// sleep waits for news. It is over when ctx ends by its deadline or the reader drains.
+func (t *Tail) sleep(ctx context.Context, changed <-chan struct{}, failed bool) (over bool, err error) {
+	pause := layoutFresh
+	if failed || len(t.followed) < len(t.at.Next) {
+		pause = time.Second
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-changed:
+		return false, nil
+	case <-timer.C:
+		return false, t.widen(ctx)
+	case <-t.r.drain:
+		return true, nil
+	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return true, nil
+		}
+		return true, kafka.Error(ctx.Err())
+	}
+}
+
+// follow has the hub follow the partitions whose end is known from there on.
+func (t *Tail) follow() (added bool, err error) {
+	from := map[int32]int64{}
+	for _, p := range t.at.Next {
+		if end, ok := t.ends[p.Partition]; ok && !t.followed[p.Partition] {
+			from[p.Partition] = end
+		}
+	}
+	if len(from) == 0 {
+		return false, nil
+	}
+	if t.hub, err = t.r.hub.follow(t.at.Topic, from); err != nil {
+		return false, err
+	}
+	for p := range from {
+		t.followed[p] = true
+	}
+	return true, nil
+}
+
+// probe asks the brokers what the trouble of the hub is.
+func (t *Tail) probe(ctx context.Context) error {
+	got, err := t.r.fetcher.fetch(ctx, t.at.Topic, t.at.Next, 1<<10)
+	for _, g := range got {
+		if g.err != nil && !errors.Is(g.err, kerr.OffsetOutOfRange) {
+			err = g.err
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		return readError(t.at.Topic, err)
+	}
+	return nil
+}
+
+// widen takes partitions in that the topic did not have before.
+func (t *Tail) widen(ctx context.Context) error {
+	if !t.at.Whole || time.Since(t.looked) < layoutFresh {
+		return nil
+	}
+	t.looked = time.Now()
+	l, err := t.r.fetcher.layout(ctx, t.at.Topic, false)
+	if err != nil || len(l.leaders) <= len(t.at.Next) {
+		return nil //nolint:nilerr // what is wrong shows where records are fetched
+	}
+	for p := len(t.at.Next); p < len(l.leaders); p++ {
+		t.at.Advance(int32(p), 0)
+	}
+	t.detach() // the next round follows them all
+	return nil
+}
+
+// gather takes what there is for now from the rings and, behind them, from the brokers.
+func (t *Tail) gather(ctx context.Context, limits Limits) (*Batch, error) {
+	if t.at.Whole && t.hub == nil { // partitions that were added since the cursor was made
+		t.looked = time.Time{}
+		if err := t.widen(ctx); err != nil {
+			return nil, err
+		}
+	}
+	var lots []lot
+	var behind []Position
+	for _, p := range t.at.Next {
+		if t.hub != nil {
+			if records, next, ok := t.hub.look(p.Partition, p.Offset, limits.Records); ok {
+				lots = append(lots, lot{p.Partition, records, next})
+				continue
+			}
+		}
+		behind = append(behind, p)
+	}
+	if len(behind) > 0 {
+		size := min(limits.Bytes, max(64<<10, int64(limits.Records)*4<<10))
+		got, err := t.r.fetcher.fetch(ctx, t.at.Topic, behind, size)
+		if err != nil {
+			return nil, kafka.Error(err)
+		}
+		gaps := len(t.gaps)
+		for _, g := range got {
+			if g.err != nil {
+				if err := t.repair(ctx, g); err != nil {
+					return nil, err
+				}
+				continue
+			}
+			if g.end >= 0 {
+				t.ends[g.Partition] = g.end
+			}
+			lots = append(lots, lot{g.Partition, g.records, g.next})
+		}
+		if len(t.gaps) > gaps && ctx.Err() == nil {
+			return t.gather(ctx, limits) // from where the log begins
+		}
+	}
+	return t.choose(lots, limits), nil
+}
+
+// lot is what there is of one partition.
+type lot struct {
+	partition int32
+	records   []*kgo.Record
+	next      int64 // after all of records
+}
+
+// choose takes records from every partition in turn, so that none starves another, until a limit; then orders them by time, as far as the
+// order within partitions lets it. What was not taken is found again by the next read.
+func (t *Tail) choose(lots []lot, limits Limits) *Batch {
+	taken := make([]int, len(lots))
+	var size int64
+	n := 0
+	for more := true; more && n < limits.Records; {
+		more = false
+		for i := range lots {
+			if taken[i] == len(lots[i].records) || n == limits.Records {
+				continue
+			}
+			r := lots[i].records[taken[i]]
+			if bytes := int64(len(r.Key) + len(r.Value)); n == 0 || size+bytes <= limits.Bytes {
+				size += bytes
+				taken[i]++
+				n++
+				more = true
+			}
+		}
+	}
+	b := &Batch{Records: merge(lots, taken, n), Gaps: t.gaps}
+	if n > 0 {
+		t.gaps = nil
+	}
+	t.at.Ahead = t.at.Ahead && n == 0
+	for i, l := range lots {
+		switch k := taken[i]; {
+		case k == len(l.records):
+			t.at.Advance(l.partition, max(l.next, offsetOf(t.at, l.partition)))
+		case k > 0:
+			t.at.Advance(l.partition, l.records[k-1].Offset+1)
+		}
+	}
+	b.Next = t.at.Clone()
+	return b
+}
+
+// merge orders the first taken[i] records of each lot by timestamp, keeping each lot's own order.
+func merge(lots []lot, taken []int, n int) []*kgo.Record {
+	if n == 0 {
+		return nil
+	}
+	out := make([]*kgo.Record, 0, n)
+	at := make([]int, len(lots))
+	for len(out) < n {
+		first := -1
+		for i := range lots {
+			if at[i] < taken[i] && (first < 0 || lots[i].records[at[i]].Timestamp.Before(lots[first].records[at[first]].Timestamp)) {
+				first = i
+			}
+		}
+		out = append(out, lots[first].records[at[first]])
+		at[first]++
+	}
+	return out
+}
+
+// repair deals with an offset that the broker does not have: before the first record, which retention or DeleteRecords explains, the read
+// goes on at the first one and tells of the gap; beyond the end, a number waits for its record and a cursor is of another log.
+func (t *Tail) repair(ctx context.Context, g fetched) error {
+	if !errors.Is(g.err, kerr.OffsetOutOfRange) {
+		return readError(t.at.Topic, g.err)
+	}
+	only := []int32{g.Partition}
+	starts, err := t.r.list(ctx, t.at.Topic, only, t.r.cluster.Admin().ListStartOffsets)
+	if err != nil {
+		return err
+	}
+	if start := starts[g.Partition]; g.Offset < start {
+		t.gaps = append(t.gaps, Gap{g.Partition, g.Offset, start})
+		t.at.Advance(g.Partition, start)
+		return nil
+	}
+	ends, err := t.r.list(ctx, t.at.Topic, only, t.r.askEnds())
+	if err != nil {
+		return err
+	}
+	if !t.at.Ahead {
+		return kafkarest.Errorf(kafkarest.CodeCursorGone, "The cursor is at offset %d of partition %d, and its log ends at %d: topic %s was made anew "+
+			"or cut off. Begin again at earliest or latest.", g.Offset, g.Partition, ends[g.Partition], t.at.Topic)
+	}
+	t.ends[g.Partition] = ends[g.Partition]
+	return nil
+}

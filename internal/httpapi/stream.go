@@ -1,0 +1,194 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"kafkarest"
+)
+
+// Draining is closed when the proxy begins to shut down. A handler that would wait or stream for long ends early then.
+func (c *Call) Draining() <-chan struct{} { return c.server.drain }
+
+// Stream begins a reply that is written bit by bit, with the negotiated media type and without a length. Each Write gives the client the
+// write timeout to take it; Flush sends what has been written. Headers must be set before.
+func (c *Call) Stream(status int) *Stream {
+	h := c.Header()
+	h.Set("Content-Type", c.Accept)
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no") // nginx would gather the stream
+	c.WriteHeader(status)
+	return &Stream{call: c, control: http.NewResponseController(c.ResponseWriter)}
+}
+
+// Stream is a reply under way. One goroutine at a time may write to it.
+type Stream struct {
+	call    *Call
+	control *http.ResponseController
+}
+
+// streamWrite is how long one write of a stream may wait for the client with HTTP/2, where the connection's own deadline cannot tell one
+// stream from another.
+const streamWrite = 10 * time.Second
+
+// Write hands p to the client. An error means that the client has gone or takes nothing: there is nobody left to tell.
+func (s *Stream) Write(p []byte) (int, error) {
+	if s.call.conn == nil {
+		_ = s.control.SetWriteDeadline(time.Now().Add(streamWrite)) // there is none in some tests
+	}
+	n, err := s.call.Write(p)
+	if err != nil {
+		return n, &clientGone{err}
+	}
+	return n, nil
+}
+
+// Flush sends what has been written.
+func (s *Stream) Flush() error {
+	if s.call.conn == nil {
+		_ = s.control.SetWriteDeadline(time.Now().Add(streamWrite))
+	}
+	if err := s.control.Flush(); err != nil {
+		return &clientGone{err}
+	}
+	return nil
+}
+
+// IsGone reports whether an error says that the client cannot be written to any more.
+func IsGone(err error) bool { return errors.As(err, new(*clientGone)) }
+
+// FullDuplex lets the handler go on reading the request body after it has begun to reply. HTTP/1.1 needs it; HTTP/2 always can.
+func (c *Call) FullDuplex() error {
+	if c.R.ProtoMajor != 1 {
+		return nil
+	}
+	if err := http.NewResponseController(c.ResponseWriter).EnableFullDuplex(); err != nil {
+		return fmt.Errorf("full duplex: %w", err)
+	}
+	return nil
+}
+
+// BodyStream reads the request body bit by bit, decompressed, without a limit on its length: the caller bounds what it keeps.
+// Close it before the reply ends.
+type BodyStream struct {
+	call   *Call
+	r      io.Reader
+	closer func()
+	source *pacedReader
+}
+
+// ErrIdle says that nothing came for as long as a stream may be silent.
+var ErrIdle = errors.New("the request body was silent for too long")
+
+// BodyStream begins to read the body as a stream that may be silent for idle at a time.
+// Errors: 415 for an encoding other than gzip, zstd and identity, 400 when it does not decompress.
+func (c *Call) BodyStream(idle time.Duration) (*BodyStream, error) {
+	b := &BodyStream{call: c, source: &pacedReader{call: c, idle: idle}, closer: func() {}}
+	b.r = b.source
+	if encoding := c.R.Header.Get("Content-Encoding"); encoding != "" {
+		var err error
+		if b.r, b.closer, err = decompress(b.source, encoding, c.server.cfg.MaxBody); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// Read waits for bytes. Errors: io.EOF at the end, ErrIdle, and those of Call.Body.
+func (b *BodyStream) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if err == nil || err == io.EOF {
+		return n, err
+	}
+	var netErr net.Error
+	if b.source.within.IsZero() && (errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &netErr) && netErr.Timeout()) {
+		return n, kafkarest.Wrap(kafkarest.CodeRequestTimeout, ErrIdle, "Nothing came on this stream for as long as it may be silent.")
+	}
+	return n, bodyError(err)
+}
+
+// Pace says whether the client is within an item, which must go on as fast as a body must: BodyTimeout from now, and a second more for
+// each BodyMinRate bytes. Between items it may be silent.
+func (b *BodyStream) Pace(within bool) {
+	s := b.source
+	switch {
+	case !within:
+		s.within = time.Time{}
+	case s.within.IsZero():
+		s.within, s.had = time.Now(), b.call.read
+	}
+}
+
+// Close takes the deadline off and frees what decompression holds.
+func (b *BodyStream) Close() {
+	b.closer()
+	b.call.endBody()
+}
+
+// pacedReader sets the deadline of each read.
+type pacedReader struct {
+	call   *Call
+	idle   time.Duration
+	within time.Time // when the item under way began; zero between items
+	had    int64     // bytes that had come by then
+}
+
+func (r *pacedReader) Read(p []byte) (int, error) {
+	c := r.call
+	cfg := &c.server.cfg
+	if r.within.IsZero() {
+		c.setReadDeadline(time.Now().Add(r.idle))
+	} else {
+		earned := time.Duration(c.read-r.had) * time.Second / time.Duration(cfg.BodyMinRate)
+		c.setReadDeadline(r.within.Add(cfg.BodyTimeout + earned))
+	}
+	n, err := c.R.Body.Read(p)
+	c.read += int64(n)
+	return n, err
+}
+
+// BodyReader reads the whole body bit by bit within the limits of Body: what is read counts in the budget of all bodies until the call
+// ends, since the caller keeps it. For bodies of which the caller makes something else than one slice.
+// Errors: those of Body.
+func (c *Call) BodyReader() (io.Reader, error) {
+	limit := c.server.cfg.MaxBody
+	if c.R.ContentLength > limit {
+		return nil, errTooLarge(limit)
+	}
+	c.body.of = c.server.bodies
+	reader, closeReader, err := decompress(bodyReader{c}, c.R.Header.Get("Content-Encoding"), limit)
+	if err != nil {
+		return nil, err
+	}
+	return &limitedBody{call: c, r: reader, left: limit, closer: closeReader}, nil
+}
+
+type limitedBody struct {
+	call   *Call
+	r      io.Reader
+	left   int64
+	closer func()
+}
+
+func (b *limitedBody) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, errTooLarge(b.call.server.cfg.MaxBody)
+	}
+	if grown := b.call.body.grow(int64(n)); grown != nil {
+		return 0, grown
+	}
+	switch {
+	case err == io.EOF:
+		b.closer()
+		b.call.endBody()
+	case err != nil:
+		err = bodyError(err)
+	}
+	return n, err
+}

@@ -1,0 +1,274 @@
+package produce
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"kafkarest"
+	"kafkarest/internal/format"
+	"kafkarest/internal/kafka"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Message is one record of a Set.
+type Message struct {
+	Topic      string
+	Key, Value []byte // the bytes to store, or one JSON value where the side has a format; nil is Kafka's null in every format
+	Partition  int32  // kafkarest.AnyPartition when unset
+	Timestamp  time.Time
+	Headers    []kafkarest.Header
+	Err        *kafkarest.Error // what is wrong with it already: it has a place in the order, and is not sent
+}
+
+// Set is a list of messages, for one topic or several, each with an outcome of its own: one that cannot be encoded does not stop the
+// others. The memory that messages point to belongs to produce from now on.
+type Set struct {
+	Messages   []Message
+	Key, Value Side // a nil Format stores the bytes as they are; the topic of a Schema is filled in
+	Profile    kafka.Profile
+	Timeout    time.Duration // after it, what is still under way is in doubt; 0 is the service's
+	// Patient waits for room among the bytes in flight, for as long as the timeout, where others are refused at once.
+	Patient bool
+}
+
+// Batch is a Set on its way: Send it or Drop it.
+type Batch struct {
+	service *Service
+	timeout time.Duration
+	flights []*flight
+	order   []place // of each message; nil when there is one flight, which has them in order
+	left    atomic.Int64
+}
+
+type place struct{ flight, index int32 }
+
+// Prepare encodes and checks the messages and makes room for them. Nothing is sent yet. A message that cannot be sent has its outcome now.
+// Errors: a Profile that is not possible, CodeTooManyRequests when there is no room for a message.
+func (s *Service) Prepare(ctx context.Context, set *Set) (*Batch, error) {
+	producer, err := s.cluster.ProducerFor(set.Profile)
+	if err != nil {
+		return nil, kafka.Error(err)
+	}
+	b := &Batch{service: s, timeout: set.Timeout}
+	if b.timeout <= 0 {
+		b.timeout = s.cfg.Timeout
+	}
+	groups := b.group(set.Messages)
+	b.flights = make([]*flight, 0, len(groups))
+	for _, messages := range groups {
+		f, err := s.prepare(ctx, producer, set, messages, b.timeout)
+		if err != nil {
+			b.Drop()
+			return nil, err
+		}
+		b.flights = append(b.flights, f)
+	}
+	return b, nil
+}
+
+// group splits messages by topic, each topic's in their order.
+func (b *Batch) group(messages []Message) [][]Message {
+	several := false
+	for i := range messages {
+		several = several || messages[i].Topic != messages[0].Topic
+	}
+	if !several {
+		return [][]Message{messages}
+	}
+	var groups [][]Message
+	index := map[string]int32{}
+	b.order = make([]place, len(messages))
+	for i := range messages {
+		g, ok := index[messages[i].Topic]
+		if !ok {
+			g = int32(len(groups))
+			index[messages[i].Topic] = g
+			groups = append(groups, nil)
+		}
+		b.order[i] = place{g, int32(len(groups[g]))}
+		groups[g] = append(groups[g], messages[i])
+	}
+	return groups
+}
+
+// prepare readies the messages of one topic.
+func (s *Service) prepare(ctx context.Context, producer *kafka.Producer, set *Set, messages []Message, patience time.Duration) (*flight, error) {
+	topic := messages[0].Topic
+	keys, keyErr := set.Key.encoder(ctx, topic, format.Key)
+	values, valueErr := set.Value.encoder(ctx, topic, format.Value)
+	f := s.flight(producer, topic, make([]kgo.Record, len(messages)))
+	for i := range messages {
+		m, r := &messages[i], &f.records[i]
+		r.Topic, r.Partition, r.Timestamp, r.Headers = topic, m.Partition, m.Timestamp, recordHeaders(m.Headers)
+		err := m.Err
+		if err == nil {
+			r.Key, err = encodeSide(keys, keyErr, m.Key)
+		}
+		if err == nil {
+			r.Value, err = encodeSide(values, valueErr, m.Value)
+		}
+		if err != nil {
+			f.refuse(i, err)
+		}
+	}
+	if err := s.ready(ctx, f); err == nil || !set.Patient {
+		return f, err
+	}
+	return f, s.buffer.await(ctx, topic, f.size, patience)
+}
+
+// encoder is nil for a side without a format.
+func (s Side) encoder(ctx context.Context, topic string, side format.Side) (format.Encoder, *kafkarest.Error) {
+	if s.Format == nil {
+		return nil, nil
+	}
+	schema := s.Schema
+	schema.Topic, schema.Side = topic, side
+	e, err := s.Format.NewEncoder(ctx, schema)
+	return e, kafkarest.AsError(err)
+}
+
+func encodeSide(e format.Encoder, failed *kafkarest.Error, data []byte) ([]byte, *kafkarest.Error) {
+	switch {
+	case data == nil:
+		return nil, nil
+	case failed != nil:
+		return nil, failed
+	case e == nil:
+		return data, nil
+	}
+	out, err := e.Encode(data)
+	return out, kafkarest.AsError(err)
+}
+
+// Pending reports whether there is anything to send: every message may have been refused.
+func (b *Batch) Pending() bool {
+	for _, f := range b.flights {
+		if f.left.Load() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Size is what the batch holds of the bytes in flight until its last message has settled.
+func (b *Batch) Size() (n int64) {
+	for _, f := range b.flights {
+		n += f.size
+	}
+	return n
+}
+
+// Send hands the messages over and returns at once. onDone, unless it is nil, is called once when all have settled, maybe before Send
+// returns, on a goroutine that it must not hold up.
+func (b *Batch) Send(onDone func()) {
+	if onDone != nil {
+		b.left.Store(int64(len(b.flights)))
+		one := func() {
+			if b.left.Add(-1) == 0 {
+				onDone()
+			}
+		}
+		for _, f := range b.flights {
+			if f.left.Load() == 0 {
+				one()
+			} else {
+				f.onDone = one
+			}
+		}
+	}
+	for _, f := range b.flights {
+		f.launch()
+	}
+}
+
+// Drop gives the room back of a batch that is not sent.
+func (b *Batch) Drop() {
+	for _, f := range b.flights {
+		if f.left.Load() > 0 {
+			b.service.buffer.release(f.topic, f.size)
+		}
+	}
+}
+
+// Wait returns when every message has settled, when the batch's time is over, or when ctx ends.
+func (b *Batch) Wait(ctx context.Context) {
+	if len(b.flights) == 1 {
+		b.flights[0].wait(ctx, b.timeout)
+		return
+	}
+	until := time.Now().Add(b.timeout)
+	for _, f := range b.flights {
+		f.wait(ctx, max(time.Until(until), 0))
+	}
+}
+
+// Settled reports whether every message has.
+func (b *Batch) Settled() bool {
+	for _, f := range b.flights {
+		if f.left.Load() > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Results are the outcomes so far, in the order of the messages: what has not settled is in doubt.
+func (b *Batch) Results() []Result {
+	if b.order == nil {
+		return b.flights[0].outcomes()
+	}
+	each := make([][]Result, len(b.flights))
+	for i, f := range b.flights {
+		each[i] = f.outcomes()
+	}
+	results := make([]Result, len(b.order))
+	for i, p := range b.order {
+		results[i] = each[p.flight][p.index]
+	}
+	return results
+}
+
+// ProduceSet prepares, sends and waits.
+func (s *Service) ProduceSet(ctx context.Context, set *Set) ([]Result, error) {
+	b, err := s.Prepare(ctx, set)
+	if err != nil {
+		return nil, err
+	}
+	b.Send(nil)
+	b.Wait(ctx)
+	return b.Results(), nil
+}
+
+// await is take for a caller that can wait for room, until ctx ends or patience does.
+func (b *buffer) await(ctx context.Context, topic string, n int64, patience time.Duration) error {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for {
+		freed := b.watch()
+		err := b.take(topic, n)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-freed:
+		case <-timer.C:
+			return err
+		case <-ctx.Done():
+			return fmt.Errorf("wait for room among the bytes in flight: %w", ctx.Err())
+		}
+	}
+}
+
+// watch gives a channel that is closed when bytes are next given back.
+func (b *buffer) watch() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.freed == nil {
+		b.freed = make(chan struct{})
+	}
+	return b.freed
+}

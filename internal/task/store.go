@@ -1,0 +1,515 @@
+package task
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"log/slog"
+	"sync"
+	"time"
+
+	"kafkarest"
+	"kafkarest/internal/kafka"
+)
+
+// Config bounds a Store. Zero values stand for the defaults.
+type Config struct {
+	Node       string        // names this proxy among those of the cluster, and is the same after a restart; "" is a name of this process only
+	Topic      string        // where tasks are kept; "" is _kafka_rest_tasks
+	Partitions int32         // of the topic when it is created here; 0 is 8
+	Replicas   int16         // of the topic when it is created here, as far as there are brokers; 0 is 3
+	InMemory   bool          // keep tasks in memory only: a restart forgets them
+	Max        int           // tasks at once; 0 is 100,000
+	Bytes      int64         // that tasks may hold at once, requests under way and results; 0 is 64 MiB
+	Retention  time.Duration // how long a task is kept after its end; 0 is 10 min
+	Write      time.Duration // deadline of a write to the topic; 0 is 10 s
+	Orphaned   time.Duration // after which a pending task of a node that says nothing is unknown; 0 is 5 min
+	Callbacks  Callbacks
+	Log        *slog.Logger     // nil discards
+	Now        func() time.Time // nil is time.Now; its times must have a monotonic part where they are to survive steps of the clock
+}
+
+// Store keeps tasks. It is safe for concurrent use.
+type Store struct {
+	cfg     Config
+	cluster *kafka.Cluster // nil with InMemory in tests
+	boot    string         // of this process: tells its own records from those of one before it
+	start   time.Time
+
+	opening chan struct{} // holds a token while the topic is being opened
+	stop    context.CancelFunc
+	ctx     context.Context // of what runs behind requests; ends with Close
+	wg      sync.WaitGroup
+
+	mu      sync.Mutex
+	mode    mode
+	reason  string // of memory mode
+	looked  time.Time
+	tail    *tail
+	tasks   map[ID]*entry
+	keys    map[[16]byte]*entry
+	gone    [2]map[ID]struct{} // ids that were: the younger and the older generation
+	bytes   int64
+	pending int // of this process
+	idle    chan struct{}
+	waiters map[ID]chan struct{}
+	expiry  expiryHeap
+	outbox  *outbox
+}
+
+type mode int
+
+const (
+	modeUnknown mode = iota // the topic was not looked at yet
+	modeAbsent              // there is no topic, and there was no need for one
+	modeTopic
+	modeMemory
+)
+
+// entry is a task in memory. All is guarded by Store.mu but for what never changes: id, node, owner, created, async, idem.
+type entry struct {
+	id        ID
+	status    Status
+	async     bool
+	packed    bool
+	own       bool // begun by this process
+	answer    int16
+	partition int32 // where its record lies
+	node      string
+	owner     string
+	created   int64 // Unix milliseconds
+	finished  int64
+	expires   int64 // milliseconds of Store.clock; 0 while it is not to expire
+	size      int64 // of the budget
+	result    []byte
+	idem      *idempotency
+	callback  *callback
+}
+
+// idempotency is what is kept of an Idempotency-Key.
+type idempotency struct {
+	key   [16]byte // hash of owner, scope and key
+	print [32]byte
+}
+
+// entrySize is what a task takes beside its result.
+const entrySize = 256
+
+// New makes a store and begins to look for tasks of before. Close ends it.
+func New(cfg Config, cluster *kafka.Cluster) (*Store, error) {
+	cfg = withDefaults(cfg)
+	s := &Store{cfg: cfg, cluster: cluster, boot: newBoot(), start: cfg.Now(), opening: make(chan struct{}, 1),
+		tasks: map[ID]*entry{}, keys: map[[16]byte]*entry{}, waiters: map[ID]chan struct{}{}}
+	s.gone[0], s.gone[1] = map[ID]struct{}{}, map[ID]struct{}{}
+	if s.cfg.Node == "" {
+		s.cfg.Node = s.boot
+	}
+	var err error
+	if s.outbox, err = newOutbox(s, cfg.Callbacks); err != nil {
+		return nil, err
+	}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	if cfg.InMemory {
+		s.mode, s.reason = modeMemory, "tasks.store=memory"
+	} else {
+		s.wg.Go(s.find)
+	}
+	s.wg.Go(s.tend)
+	if s.outbox.on() {
+		s.wg.Go(s.outbox.run)
+	}
+	return s, nil
+}
+
+func withDefaults(cfg Config) Config {
+	orDefault(&cfg.Topic, "_kafka_rest_tasks")
+	orDefault(&cfg.Partitions, 8)
+	orDefault(&cfg.Replicas, 3)
+	orDefault(&cfg.Max, 100_000)
+	orDefault(&cfg.Bytes, 64<<20)
+	orDefault(&cfg.Retention, 10*time.Minute)
+	orDefault(&cfg.Write, 10*time.Second)
+	orDefault(&cfg.Orphaned, 5*time.Minute)
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return cfg
+}
+
+func orDefault[T comparable](v *T, otherwise T) {
+	var zero T
+	if *v == zero {
+		*v = otherwise
+	}
+}
+
+func newBoot() string {
+	id := newID("")
+	return hex.EncodeToString(id[nodeBytes:])
+}
+
+// clock is milliseconds since the store was made, from 1: it does not go back with the wall clock.
+func (s *Store) clock() int64 { return s.cfg.Now().Sub(s.start).Milliseconds() + 1 }
+
+// Beginning is a task to be accepted.
+type Beginning struct {
+	Owner    string // the principal
+	Async    bool   // the client is given the id
+	Size     int64  // bytes that the work holds until it is finished
+	Callback string // a URL that CheckCallback has found good; "" for none
+
+	Key   string   // of Idempotency-Key; "" for none
+	Scope string   // keys of different scopes are different keys
+	Print [32]byte // tells two requests with the same key apart
+}
+
+// Begin accepts a task: when it returns, the task's id survives a crash of this process. When the same key began a task before, that one is
+// returned as earlier, final, and nothing is begun.
+// Errors: CodeKeyReused, CodeKeyInUse, CodeTooManyRequests, CodeTasksUnavailable.
+func (s *Store) Begin(ctx context.Context, b Beginning) (id ID, earlier *Task, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Write)
+	defer cancel()
+	if err := s.ensure(ctx, true); err != nil {
+		return id, nil, err
+	}
+	e, earlier, err := s.admit(b)
+	if err != nil || earlier != nil {
+		return id, earlier, err
+	}
+	if err := s.writeNow(ctx, e, e.encode()); err != nil {
+		s.Forget(e.id)
+		return id, nil, err
+	}
+	return e.id, nil, nil
+}
+
+// admit makes the entry within the limits.
+func (s *Store) admit(b Beginning) (*entry, *Task, error) {
+	now := s.cfg.Now()
+	e := &entry{id: newID(s.cfg.Node), own: true, async: b.Async, node: s.cfg.Node, owner: b.Owner, created: now.UnixMilli(), size: b.Size + entrySize}
+	if b.Callback != "" {
+		e.callback = &callback{url: b.Callback, state: CallbackWaiting}
+	}
+	if b.Key != "" {
+		e.idem = &idempotency{keyOf(b), b.Print}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.idem != nil {
+		if first := s.keys[e.idem.key]; first != nil {
+			earlier, err := s.again(first, b.Print)
+			return nil, earlier, err
+		}
+	}
+	if len(s.tasks) >= s.cfg.Max || s.bytes+e.size > s.cfg.Bytes {
+		return nil, nil, &kafkarest.Error{Code: kafkarest.CodeTooManyRequests, RetryAfter: 5 * time.Second,
+			Message: "The proxy holds as many tasks, or bytes of them, as tasks.max and tasks.bytes allow; try again later."}
+	}
+	s.insert(e)
+	s.pending++
+	return e, nil, nil
+}
+
+func keyOf(b Beginning) (key [16]byte) {
+	hash := sha256.New()
+	for _, part := range []string{b.Owner, b.Scope, b.Key} {
+		hash.Write([]byte{byte(len(part)), byte(len(part) >> 8), byte(len(part) >> 16)})
+		hash.Write([]byte(part))
+	}
+	copy(key[:], hash.Sum(nil))
+	return key
+}
+
+// again answers a key that is known. s.mu is held.
+func (s *Store) again(first *entry, print [32]byte) (*Task, error) {
+	switch {
+	case first.idem.print != print:
+		return nil, kafkarest.Errorf(kafkarest.CodeKeyReused, "This Idempotency-Key came with another request before: use a new key for a new request.")
+	case first.status == Pending:
+		return nil, &kafkarest.Error{Code: kafkarest.CodeKeyInUse, RetryAfter: time.Second,
+			Message: "The first request with this Idempotency-Key is still under way."}
+	}
+	return s.snapshot(first), nil
+}
+
+// insert adds an entry. s.mu is held.
+func (s *Store) insert(e *entry) {
+	s.tasks[e.id] = e
+	s.bytes += e.size
+	if e.idem != nil {
+		s.keys[e.idem.key] = e
+	}
+}
+
+// remove takes an entry away and remembers that it was. s.mu is held.
+func (s *Store) remove(e *entry) {
+	if s.tasks[e.id] != e {
+		return
+	}
+	delete(s.tasks, e.id)
+	s.bytes -= e.size
+	if e.idem != nil && s.keys[e.idem.key] == e {
+		delete(s.keys, e.idem.key)
+	}
+	if e.own && e.status == Pending {
+		s.settled()
+	}
+	s.remember(e.id)
+	s.wake(e.id)
+}
+
+// remember keeps the last ids that are no more. s.mu is held.
+func (s *Store) remember(id ID) {
+	if len(s.gone[0]) >= s.cfg.Max {
+		s.gone[0], s.gone[1] = map[ID]struct{}{}, s.gone[0]
+	}
+	s.gone[0][id] = struct{}{}
+}
+
+// settled counts a task of this process that is pending no longer. s.mu is held.
+func (s *Store) settled() {
+	if s.pending--; s.pending == 0 && s.idle != nil {
+		close(s.idle)
+		s.idle = nil
+	}
+}
+
+// wake ends what waits for a task. s.mu is held.
+func (s *Store) wake(id ID) {
+	if ch := s.waiters[id]; ch != nil {
+		close(ch)
+		delete(s.waiters, id)
+	}
+}
+
+// Finish records the end of a task that this process began. The outcome is shown once it is written, so that nothing is shown that a crash
+// could take back; done, unless it is nil, is called then, on a goroutine that it must not hold up.
+func (s *Store) Finish(id ID, status Status, answer int, result []byte, done func()) {
+	s.mu.Lock()
+	e := s.tasks[id]
+	if e == nil || !e.own || e.status != Pending {
+		s.mu.Unlock()
+		return
+	}
+	final := *e
+	s.mu.Unlock()
+	final.status, final.answer, final.finished = status, int16(answer), s.cfg.Now().UnixMilli()
+	final.result, final.packed = pack(result)
+	final.size = entrySize + int64(len(final.result))
+	if final.callback != nil {
+		c := *final.callback
+		c.next = final.finished
+		final.callback = &c
+	}
+	s.record(e, &final, 0, done)
+}
+
+// record writes the end of a task, several times if need be, and then shows it.
+func (s *Store) record(e, final *entry, tries int, done func()) {
+	const most = 5
+	s.write(e, final.encode(), func(err error) {
+		if err != nil && tries < most && s.ctx.Err() == nil {
+			time.AfterFunc(time.Second<<tries, func() { s.record(e, final, tries+1, done) })
+			return
+		}
+		if err != nil {
+			s.cfg.Log.Warn("the end of a task could not be written: after a restart it will be unknown", "task", e.id.String(), "err", err)
+		}
+		s.publish(e, final)
+		if done != nil {
+			done()
+		}
+	})
+}
+
+// publish shows the end of a task.
+func (s *Store) publish(e, final *entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tasks[e.id] != e || e.status != Pending {
+		return
+	}
+	e.status, e.answer, e.finished, e.result, e.packed, e.callback = final.status, final.answer, final.finished, final.result, final.packed, final.callback
+	s.bytes += final.size - e.size
+	e.size = final.size
+	s.settled()
+	s.ended(e)
+}
+
+// ended does what follows the end of a task: those who wait, its callback, or the time for which it is kept. s.mu is held.
+func (s *Store) ended(e *entry) {
+	s.wake(e.id)
+	if e.callback != nil && e.callback.state == CallbackWaiting && s.outbox.on() {
+		s.outbox.add(e)
+		return
+	}
+	s.keep(e, s.cfg.Retention)
+}
+
+// Forget takes a task back that this process began, as if it had never been.
+func (s *Store) Forget(id ID) {
+	s.mu.Lock()
+	e := s.tasks[id]
+	if e == nil {
+		s.mu.Unlock()
+		return
+	}
+	s.remove(e)
+	delete(s.gone[0], id)
+	s.mu.Unlock()
+	s.write(e, nil, func(error) {})
+}
+
+// Get finds a task.
+// Errors: CodeTaskNotFound, CodeTaskExpired, CodeTasksUnavailable while it is not known which tasks there are.
+func (s *Store) Get(ctx context.Context, id ID, owner string) (*Task, error) {
+	s.mu.Lock()
+	e := s.tasks[id]
+	s.mu.Unlock()
+	if e == nil {
+		look, cancel := context.WithTimeout(ctx, s.cfg.Write)
+		defer cancel()
+		if err := s.ensure(look, false); err != nil {
+			return nil, err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, err := s.find1(id, owner)
+	if err != nil {
+		return nil, err
+	}
+	return s.snapshot(e), nil
+}
+
+// find1 looks an id up. s.mu is held.
+func (s *Store) find1(id ID, owner string) (*entry, error) {
+	e := s.tasks[id]
+	if e != nil && e.owner == owner && e.async {
+		return e, nil
+	}
+	_, young := s.gone[0][id]
+	_, old := s.gone[1][id]
+	if e == nil && (young || old) {
+		return nil, kafkarest.Errorf(kafkarest.CodeTaskExpired, "The task was kept for its time (tasks.retention.ms), or was deleted.")
+	}
+	return nil, kafkarest.Errorf(kafkarest.CodeTaskNotFound, "There is no such task.")
+}
+
+// snapshot copies what is known of an entry. s.mu is held.
+func (s *Store) snapshot(e *entry) *Task {
+	t := &Task{ID: e.id, Status: e.status, Created: time.UnixMilli(e.created), Result: e.result, Answer: int(e.answer), Async: e.async}
+	if e.finished > 0 {
+		t.Finished = time.UnixMilli(e.finished)
+	}
+	if e.packed {
+		var err error
+		if t.Result, err = unpack(e.result); err != nil {
+			t.Result = nil
+		}
+	}
+	if e.callback != nil {
+		t.Callback = e.callback.snapshot()
+	}
+	return t
+}
+
+// Wait is Get that waits until the task is final or ctx ends, whichever comes first; neither is an error.
+func (s *Store) Wait(ctx context.Context, id ID, owner string) (*Task, error) {
+	t, err := s.Get(ctx, id, owner)
+	if err != nil || t.Status != Pending {
+		return t, err
+	}
+	s.mu.Lock()
+	e := s.tasks[id]
+	if e == nil || e.status != Pending {
+		s.mu.Unlock()
+		return s.Get(ctx, id, owner)
+	}
+	ch := s.waiters[id]
+	if ch == nil {
+		ch = make(chan struct{})
+		s.waiters[id] = ch
+	}
+	s.mu.Unlock()
+	select {
+	case <-ch:
+	case <-ctx.Done():
+	}
+	return s.Get(context.WithoutCancel(ctx), id, owner)
+}
+
+// Delete forgets a final task.
+// Errors: those of Get, CodeTaskPending.
+func (s *Store) Delete(ctx context.Context, id ID, owner string) error {
+	if _, err := s.Get(ctx, id, owner); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	e, err := s.find1(id, owner)
+	if err == nil && e.status == Pending {
+		err = &kafkarest.Error{Code: kafkarest.CodeTaskPending, Message: "The task is still pending: it can be deleted when it is final.", RetryAfter: time.Second}
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Write)
+	defer cancel()
+	if err := s.writeNow(ctx, e, nil); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.remove(e)
+	s.mu.Unlock()
+	return nil
+}
+
+// Info is what the store says of itself.
+type Info struct {
+	Durable bool   `json:"durable"` // ids survive a restart
+	Topic   string `json:"topic,omitzero"`
+	Reason  string `json:"reason,omitzero"` // why they do not
+	Tasks   int    `json:"tasks"`
+	Pending int    `json:"pending"` // of this node
+	Bytes   int64  `json:"bytes"`
+	Max     int    `json:"max"`
+}
+
+// Info describes the store.
+func (s *Store) Info() Info {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := Info{Durable: s.mode != modeMemory, Reason: s.reason, Tasks: len(s.tasks), Pending: s.pending, Bytes: s.bytes, Max: s.cfg.Max}
+	if i.Durable {
+		i.Topic = s.cfg.Topic
+	}
+	return i
+}
+
+// Topic is the topic of tasks, to which no client may write.
+func (s *Store) Topic() string { return s.cfg.Topic }
+
+// Close waits until the tasks of this process have ended or ctx has, then stops what runs behind requests. Tasks that are still pending will
+// be unknown after a restart.
+func (s *Store) Close(ctx context.Context) {
+	s.mu.Lock()
+	var idle chan struct{}
+	if s.pending > 0 {
+		idle = make(chan struct{})
+		s.idle = idle
+	}
+	s.mu.Unlock()
+	if idle != nil {
+		select {
+		case <-idle:
+		case <-ctx.Done():
+		}
+	}
+	s.stop()
+	s.wg.Wait()
+	s.outbox.close()
+}
