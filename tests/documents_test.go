@@ -150,7 +150,7 @@ func TestLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
 	for _, document := range []struct{ dir, name string }{
 		{"..", "README.md"}, {"..", "ARCHITECTURE.md"}, {"..", "CONTRIBUTING.md"}, {"..", "CHANGELOG.md"},
-		{"../docs", "compatibility.md"}, {"../docs", "configuration.md"}, {"../docs", "client-properties.md"},
+		{"../docs", "compatibility.md"}, {"../docs", "formats.md"}, {"../docs", "configuration.md"}, {"../docs", "client-properties.md"},
 	} {
 		for _, m := range link.FindAllStringSubmatch(readFile(t, document.dir+"/"+document.name), -1) {
 			if _, err := os.Stat(document.dir + "/" + m[1]); err != nil {

@@ -16,17 +16,20 @@ import (
 	"kafkarest/tests/harness"
 )
 
-// command is a line of a shell block of the README, with what its reply must contain.
+// command is a line of a shell block of a document, with what its reply must contain.
 type command struct {
-	line   string
-	number int
-	want   []string // from "# → " lines below it
+	line  string
+	place string   // document and line
+	want  []string // from "# → " lines below it
 }
 
 // TestReadme runs what the README tells its reader to type: curl against the program as `kafka-rest dev` starts it, in order, with a shell.
 // The other commands must be ones that this test knows to be there.
 func TestReadme(t *testing.T) {
-	commands := readmeCommands(t)
+	if lines := strings.Count(readFile(t, "../README.md"), "\n"); lines > 200 {
+		t.Errorf("README.md has %d lines; 200 are the most that somebody reads", lines)
+	}
+	commands := shellCommands(t, "../README.md")
 	var curls, others []command
 	for _, c := range commands {
 		if strings.HasPrefix(c.line, "curl ") {
@@ -42,22 +45,19 @@ func TestReadme(t *testing.T) {
 	t.Run("others", func(t *testing.T) {
 		for _, c := range others {
 			if err := known(c.line); err != nil {
-				t.Errorf("README.md:%d: %s: %v", c.number, c.line, err)
+				t.Errorf("%s: %s: %v", c.place, c.line, err)
 			}
 		}
 	})
 }
 
-func readmeCommands(t *testing.T) []command {
+// shellCommands are the lines of a document's ```sh blocks.
+func shellCommands(t *testing.T, document string) []command {
 	t.Helper()
-	data, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var list []command
 	inside := false
 	number := 0
-	for line := range strings.Lines(string(data)) {
+	for line := range strings.Lines(readFile(t, document)) {
 		number++
 		line = strings.TrimSuffix(line, "\n")
 		want, isWant := strings.CutPrefix(line, "# → ")
@@ -68,11 +68,8 @@ func readmeCommands(t *testing.T) []command {
 		case isWant && len(list) > 0:
 			list[len(list)-1].want = append(list[len(list)-1].want, want)
 		default:
-			list = append(list, command{line: line, number: number})
+			list = append(list, command{line: line, place: fmt.Sprintf("%s:%d", filepath.Base(document), number)})
 		}
-	}
-	if number > 200 {
-		t.Errorf("README.md has %d lines; 200 are the most that somebody reads", number)
 	}
 	return list
 }
@@ -83,18 +80,19 @@ func runCurls(t *testing.T, list []command) {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(err)
 		}
-		t.Skip("NOT TESTED: there is no curl to run the README's commands with")
+		t.Skip("NOT TESTED: there is no curl to run the commands with")
 	}
-	address := startDev(t)
+	address, registry := startDev(t, harness.Program(t))
+	there := strings.NewReplacer("http://localhost:8082", "http://"+address, "http://localhost:8081", "http://"+registry)
 	for _, c := range list {
-		out, status := shell(t, strings.ReplaceAll(c.line, "http://localhost:8082", "http://"+address))
+		out, status := shell(t, there.Replace(c.line))
 		out = strings.ReplaceAll(out, address, "localhost:8082")
 		if !strings.HasPrefix(status, "2") {
-			t.Errorf("README.md:%d: %s: status %s, %s", c.number, c.line, status, out)
+			t.Errorf("%s: %s: status %s, %s", c.place, c.line, status, out)
 		}
 		for _, want := range c.want {
 			if !strings.Contains(out, want) {
-				t.Errorf("README.md:%d: %s\nanswers  %s\nand not  %s", c.number, c.line, out, want)
+				t.Errorf("%s: %s\nanswers  %s\nand not  %s", c.place, c.line, out, want)
 			}
 		}
 	}
@@ -113,15 +111,15 @@ func shell(t *testing.T, line string) (body, status string) {
 	return string(out[:end]), string(out[end+1:])
 }
 
-// startDev runs `kafka-rest dev` on a free port, as `make run` does on 8082, and gives its address; the test's end stops it with SIGINT,
-// as Ctrl-C does, and wants a clean exit.
-func startDev(t *testing.T) string {
+// startDev runs `kafka-rest dev` on free ports, as `make run` does on 8082 and 8081, and gives its address and that of its Schema Registry;
+// the test's end stops it with SIGINT, as Ctrl-C does, and wants a clean exit.
+func startDev(t *testing.T, program string) (address, registry string) {
 	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(harness.Program(t), "dev")
+	cmd := exec.Command(program, "dev")
 	cmd.Env = append(os.Environ(), "KAFKA_REST_LISTENERS=http://127.0.0.1:0", "KAFKA_REST_SCHEMA_REGISTRY_LISTENERS=http://127.0.0.1:0",
 		"KAFKA_REST_SHUTDOWN_SETTLE_MS=0")
 	cmd.Stdout, cmd.Stderr = log, log
@@ -139,14 +137,14 @@ func startDev(t *testing.T) string {
 		}
 		_ = log.Close()
 	})
-	listening := regexp.MustCompile(`"msg":"listening","address":"http://([^"]+)"`)
+	listening := regexp.MustCompile(`(?s)"msg":"Schema Registry listening","address":"http://([^"]+)".*"msg":"listening","address":"http://([^"]+)"`)
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if m := listening.FindStringSubmatch(readFile(t, log.Name())); m != nil {
-			return m[1]
+			return m[2], m[1]
 		}
 	}
 	t.Fatalf("kafka-rest dev does not listen:\n%s", readFile(t, log.Name()))
-	return ""
+	return "", ""
 }
 
 func readFile(t *testing.T, name string) string {

@@ -2,8 +2,9 @@
 // body with the same JSON library and uses the same Kafka client with the same options, and does nothing else. No limits, no
 // logs, no validation beyond the parse. It is what the benches hold the proxy's cost against, and it is of no other use.
 //
-//	POST /topics/{topic}                                     the v2 JSON and binary envelopes
-//	GET /consume?id=&topic=&group=&max=&wait=                v2 JSON records; the first read of an id makes its consumer
+//	POST /topics/{topic}                                     the v2 JSON, binary and Avro envelopes, the last with value_schema first
+//	GET /consume?id=&topic=&group=&max=&wait=&schema=        v2 JSON records; the first read of an id makes its consumer. With a
+//	                                                         schema, what it reads is Avro
 //	DELETE /consume?id=                                      closes it
 //	GET /topics                                              the names, for the time from start to first answer
 package floor
@@ -27,6 +28,7 @@ type Floor struct {
 	opts     []kgo.Opt // brokers and transport
 	producer *kgo.Client
 	admin    *kadm.Client
+	schemas  schemas
 
 	mu      sync.Mutex
 	readers map[string]*kgo.Client
@@ -79,7 +81,9 @@ func (f *Floor) topics(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
-	_ = json.NewEncoder(w).Encode(topics.Names()) // the client that hung up needs no answer
+	if err := json.NewEncoder(w).Encode(topics.Names()); err != nil {
+		return // the client has hung up
+	}
 }
 
 func (f *Floor) produce(w http.ResponseWriter, r *http.Request) {
@@ -88,8 +92,7 @@ func (f *Floor) produce(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	binary := r.Header.Get("Content-Type") != "application/vnd.kafka.json.v2+json"
-	records, err := parse(body, r.PathValue("topic"), binary)
+	records, err := parse(body, r.PathValue("topic"), f.side(r.Header.Get("Content-Type")))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
@@ -102,6 +105,16 @@ func (f *Floor) produce(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/vnd.kafka.v2+json")
 	_, _ = w.Write(appendOffsets(make([]byte, 0, 64+80*len(records)), records)) // as above
+}
+
+func (f *Floor) side(media string) *side {
+	switch media {
+	case "application/vnd.kafka.json.v2+json":
+		return &side{encode: asSent}
+	case "application/vnd.kafka.avro.v2+json":
+		return &side{encode: noSchema, schemas: &f.schemas}
+	}
+	return &side{encode: fromBase64}
 }
 
 // appendOffsets writes the v2 reply. ProduceSync gives its results in any order; the records themselves hold their places.
@@ -136,11 +149,30 @@ func (f *Floor) consume(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
+	decode, err := f.decoder(query.Get("schema"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
 	w.Header().Set("Content-Type", "application/vnd.kafka.json.v2+json")
-	_, _ = w.Write(appendRecords(fetches)) // as above
+	_, _ = w.Write(appendRecords(fetches, decode)) // as above
 }
 
-func appendRecords(fetches kgo.Fetches) []byte {
+// decoder writes a value: as it is, or by a schema. What cannot be decoded becomes nothing, which no reader takes for JSON.
+func (f *Floor) decoder(text string) (func(b, data []byte) []byte, error) {
+	if text == "" {
+		return appendRaw, nil
+	}
+	schema, err := f.schemas.get(text)
+	return func(b, data []byte) []byte {
+		if out, err := decodeAvro(schema, b, data); err == nil {
+			return out
+		}
+		return b
+	}, err
+}
+
+func appendRecords(fetches kgo.Fetches, value func(b, data []byte) []byte) []byte {
 	size := 2
 	fetches.EachRecord(func(rec *kgo.Record) { size += 80 + len(rec.Topic) + len(rec.Key) + len(rec.Value) })
 	b := append(make([]byte, 0, size), '[')
@@ -153,7 +185,7 @@ func appendRecords(fetches kgo.Fetches) []byte {
 		b = append(b, `","key":`...)
 		b = appendRaw(b, rec.Key)
 		b = append(b, `,"value":`...)
-		b = appendRaw(b, rec.Value)
+		b = value(b, rec.Value)
 		b = append(b, `,"partition":`...)
 		b = strconv.AppendInt(b, int64(rec.Partition), 10)
 		b = append(b, `,"offset":`...)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
@@ -23,16 +24,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestParse(t *testing.T) {
 	for _, c := range []struct {
 		name, body string
-		binary     bool
+		encode     func(jsontext.Value) ([]byte, error)
 		want       string // key=value of each record, - for nil
 	}{
-		{"json as sent", `{"records":[{"value":{"a" : 1.10}},{"key":"k","value":12345678901234567890}]}`, false,
+		{"json as sent", `{"records":[{"value":{"a" : 1.10}},{"key":"k","value":12345678901234567890}]}`, asSent,
 			`-={"a" : 1.10} "k"=12345678901234567890 `},
-		{"json null", `{"records":[{"key":null,"value":null},{}]}`, false, `-=- -=- `},
-		{"binary", `{"records":[{"value":"S2Fma2E="},{"key":"","value":null}]}`, true, `-=Kafka =- `},
-		{"other members", `{"a":[1,{"records":2}],"records":[{"b":{},"value":1}],"c":null}`, false, `-=1 `},
+		{"json null", `{"records":[{"key":null,"value":null},{}]}`, asSent, `-=- -=- `},
+		{"binary", `{"records":[{"value":"S2Fma2E="},{"key":"","value":null}]}`, fromBase64, `-=Kafka =- `},
+		{"other members", `{"a":[1,{"records":2}],"records":[{"b":{},"value":1}],"c":null}`, asSent, `-=1 `},
 	} {
-		records, err := parse([]byte(c.body), "t", c.binary)
+		records, err := parse([]byte(c.body), "t", &side{encode: c.encode})
 		if err != nil || shown(records) != c.want {
 			t.Errorf("%s: %q, %v; want %q", c.name, shown(records), err, c.want)
 		}
@@ -55,12 +56,12 @@ func shown(records []*kgo.Record) string {
 
 func TestParseRefuses(t *testing.T) {
 	for _, body := range []string{``, `[]`, `{`, `{"records":1}`, `{"records":[1]}`, `{"records":[{"value":1}`, `{"records":[{"value":}]}`} {
-		if records, err := parse([]byte(body), "t", false); err == nil {
+		if records, err := parse([]byte(body), "t", &side{encode: asSent}); err == nil {
 			t.Errorf("%s: %d records, no error", body, len(records))
 		}
 	}
 	for _, value := range []string{`1`, `"%%%"`, `{}`} {
-		if _, err := parse([]byte(`{"records":[{"value":`+value+`}]}`), "t", true); err == nil {
+		if _, err := parse([]byte(`{"records":[{"value":`+value+`}]}`), "t", &side{encode: fromBase64}); err == nil {
 			t.Errorf("binary %s: no error", value)
 		}
 	}
@@ -96,7 +97,7 @@ func call(t *testing.T, method, url, media, body string) (int, []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close() //nolint:errcheck // a test
+	defer answer.Body.Close()
 	got, err := io.ReadAll(answer.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -153,5 +154,28 @@ func TestRefusals(t *testing.T) {
 	url := start(t)
 	if status, _ := call(t, "POST", url+"/topics/t", load.TypeJSON, `{"records":[`); status != 400 {
 		t.Errorf("a cut body: %d", status)
+	}
+}
+
+// TestAvroRoundTrip: what the bench sends comes back as the same JSON, so the library does the whole work.
+func TestAvroRoundTrip(t *testing.T) {
+	var known schemas
+	s := &side{encode: noSchema, schemas: &known}
+	records, err := parse([]byte(load.ProduceOrders(3, true)), "t", s)
+	if err != nil || len(records) != 3 {
+		t.Fatalf("%d records, %v", len(records), err)
+	}
+	schema, err := known.get(load.OrderSchema)
+	if err != nil || len(known.known) != 1 {
+		t.Fatalf("%d schemas, %v", len(known.known), err)
+	}
+	for i, r := range records {
+		got, err := decodeAvro(schema, nil, r.Value)
+		if err != nil || string(got) != load.Order(i) {
+			t.Errorf("record %d: %s %v\nwant %s", i, got, err, load.Order(i))
+		}
+	}
+	if _, err := parse([]byte(load.ProduceOrders(1, false)), "t", &side{encode: noSchema, schemas: &known}); err == nil {
+		t.Error("Avro without a schema was taken")
 	}
 }

@@ -21,30 +21,37 @@ func readBody(r *http.Request) ([]byte, error) {
 	return body, err
 }
 
-// parse streams over the envelope {"records":[{"key":…,"value":…}]}. JSON values keep their bytes as sent.
-func parse(body []byte, topic string, binary bool) ([]*kgo.Record, error) {
+// parse streams over the envelope {"value_schema":…,"records":[{"key":…,"value":…}]}.
+func parse(body []byte, topic string, s *side) ([]*kgo.Record, error) {
 	dec := jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true))
 	var records []*kgo.Record
 	err := object(dec, func(name string) error {
-		if name != `"records"` {
+		switch {
+		case name == `"value_schema"` && s.schemas != nil:
+			text, err := dec.ReadValue()
+			if err != nil {
+				return err
+			}
+			return s.read(text)
+		case name != `"records"`:
 			return dec.SkipValue()
 		}
 		return array(dec, func() error {
 			rec := &kgo.Record{Topic: topic}
 			records = append(records, rec)
-			return record(dec, rec, binary)
+			return record(dec, rec, s)
 		})
 	})
 	return records, err
 }
 
-func record(dec *jsontext.Decoder, rec *kgo.Record, binary bool) error {
+func record(dec *jsontext.Decoder, rec *kgo.Record, s *side) error {
 	return object(dec, func(name string) (err error) {
 		switch name {
 		case `"key"`:
-			rec.Key, err = payload(dec, binary)
+			rec.Key, err = payload(dec, s)
 		case `"value"`:
-			rec.Value, err = payload(dec, binary)
+			rec.Value, err = payload(dec, s)
 		default:
 			err = dec.SkipValue()
 		}
@@ -53,14 +60,18 @@ func record(dec *jsontext.Decoder, rec *kgo.Record, binary bool) error {
 }
 
 // payload reads one key or value; null is nil.
-func payload(dec *jsontext.Decoder, binary bool) ([]byte, error) {
+func payload(dec *jsontext.Decoder, s *side) ([]byte, error) {
 	raw, err := dec.ReadValue()
 	if err != nil || raw.Kind() == 'n' {
 		return nil, err
 	}
-	if !binary {
-		return raw, nil
-	}
+	return s.encode(raw)
+}
+
+// asSent keeps the bytes of a JSON value.
+func asSent(raw jsontext.Value) ([]byte, error) { return raw, nil }
+
+func fromBase64(raw jsontext.Value) ([]byte, error) {
 	if raw.Kind() != '"' {
 		return nil, fmt.Errorf("%s where base64 should be", raw.Kind())
 	}
@@ -90,7 +101,7 @@ func object(dec *jsontext.Decoder, member func(name string) error) error {
 
 // known gives the name without allocating for those that matter.
 func known(name []byte) string {
-	for _, k := range [...]string{`"value"`, `"key"`, `"records"`} {
+	for _, k := range [...]string{`"value"`, `"key"`, `"records"`, `"value_schema"`} {
 		if string(name) == k {
 			return k
 		}

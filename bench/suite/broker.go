@@ -10,8 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"kafkarest/bench/load"
 )
 
 // partitions is how many each of the bench's topics has.
@@ -120,11 +118,15 @@ func (b *broker) exists(ctx context.Context, topic string) (bool, error) {
 	return listed.Has(topic), err
 }
 
-// fill writes n JSON records of size bytes to the topic, spread evenly.
-func (b *broker) fill(ctx context.Context, topic string, n, size int) error {
+// fill writes n records to the topic, spread evenly.
+func (b *broker) fill(ctx context.Context, topic string, n int, value func(i int) ([]byte, error)) error {
 	failed := make(chan error, 1)
 	for i := range n {
-		b.client.Produce(ctx, &kgo.Record{Topic: topic, Value: []byte(load.Value(i, size))}, func(_ *kgo.Record, err error) {
+		data, err := value(i)
+		if err != nil {
+			return err
+		}
+		b.client.Produce(ctx, &kgo.Record{Topic: topic, Value: data}, func(_ *kgo.Record, err error) {
 			if err != nil {
 				select {
 				case failed <- err:

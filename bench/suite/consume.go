@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,16 +10,19 @@ import (
 	"kafkarest/bench/load"
 )
 
-// consumeLoad reads a whole topic of 100 B JSON records through one consumer, from its creation to the last record.
+// consumeLoad reads a whole topic through one consumer, from its creation to the last record.
 type consumeLoad struct {
+	what    string // the records; "" for 100 B JSON
 	records int
+	kind    kind                                                                                   // the zero value is jsonOf100
+	values  func(ctx context.Context, s *Suite, topic string) (func(i int) ([]byte, error), error) // nil for 100 B JSON
 
 	topic string
 }
 
 // Name implements Load.
 func (l *consumeLoad) Name() string {
-	return fmt.Sprintf("consume %s × 100 B JSON", thousands(l.records))
+	return fmt.Sprintf("consume %s × %s", thousands(l.records), cmp.Or(l.what, "100 B JSON"))
 }
 
 // Begin fills the topic that all sides read.
@@ -27,7 +31,7 @@ func (l *consumeLoad) Begin(ctx context.Context, s *Suite) error {
 	if err := s.broker.create(ctx, l.topic); err != nil {
 		return err
 	}
-	if err := s.broker.fill(ctx, l.topic, l.records, 100); err != nil {
+	if err := l.fill(ctx, s); err != nil {
 		return err
 	}
 	for _, side := range s.sides {
@@ -38,13 +42,24 @@ func (l *consumeLoad) Begin(ctx context.Context, s *Suite) error {
 	return nil
 }
 
+func (l *consumeLoad) fill(ctx context.Context, s *Suite) error {
+	value := func(i int) ([]byte, error) { return []byte(load.Value(i, 100)), nil }
+	if l.values != nil {
+		var err error
+		if value, err = l.values(ctx, s, l.topic); err != nil {
+			return err
+		}
+	}
+	return s.broker.fill(ctx, l.topic, l.records, value)
+}
+
 // Round reads everything once, in a new group.
 func (l *consumeLoad) Round(ctx context.Context, s *Suite, side *Side) ([]Figure, error) {
 	meter, err := startMeter(side)
 	if err != nil {
 		return nil, err
 	}
-	r, err := side.openReader(ctx, l.topic, s.name("reader"), time.Second)
+	r, err := side.openReader(ctx, l.topic, s.name("reader"), time.Second, l.kindOr())
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +73,8 @@ func (l *consumeLoad) Round(ctx context.Context, s *Suite, side *Side) ([]Figure
 	}
 	return l.figures(got, used), errors.Join(l.complete(got), r.close(ctx))
 }
+
+func (l *consumeLoad) kindOr() kind { return cmp.Or(l.kind, jsonOf100) }
 
 func (l *consumeLoad) figures(got load.Reading, used usage) []Figure {
 	return append([]Figure{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -103,23 +104,23 @@ func longPolls(ctx context.Context, s *Suite, side *Side) (*disturbance, error) 
 		return nil, err
 	}
 	readers := make([]*reader, 0, 32)
-	clear := func(ctx context.Context) error {
+	remove := func(ctx context.Context) error {
 		return errors.Join(closeReaders(ctx, readers), s.broker.remove(ctx, topic))
 	}
 	for range cap(readers) {
-		r, err := side.openReader(ctx, topic, s.name("poll"), longPoll)
+		r, err := side.openReader(ctx, topic, s.name("poll"), longPoll, jsonOf100)
 		if err == nil {
 			readers = append(readers, r)
 			err = r.read(ctx, 50*time.Millisecond)
 		}
 		if err != nil {
-			return nil, errors.Join(err, clear(ctx))
+			return nil, errors.Join(err, remove(ctx))
 		}
 	}
 	within, cancel := context.WithCancel(ctx)
 	var early atomic.Int64
 	d := &disturbance{cancel: cancel, after: func(ctx context.Context) error {
-		return errors.Join(tooEarly(early.Load()), clear(ctx))
+		return errors.Join(tooEarly(early.Load()), remove(ctx))
 	}}
 	for _, r := range readers {
 		d.all.Go(func() {
@@ -198,7 +199,7 @@ func wait(ctx context.Context, d time.Duration) {
 // thousands writes n with a comma between each three digits.
 func thousands(n int) string {
 	if n < 1000 {
-		return fmt.Sprint(n)
+		return strconv.Itoa(n)
 	}
 	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
 }

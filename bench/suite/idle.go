@@ -31,7 +31,7 @@ func openReaders(ctx context.Context, s *Suite, side *Side, topic string, n int)
 	for range 4 {
 		all.Go(func() {
 			for id := range ids {
-				r, err := side.openReader(ctx, topic, id, time.Second)
+				r, err := side.openReader(ctx, topic, id, time.Second, jsonOf100)
 				if err == nil {
 					err = r.read(ctx, 50*time.Millisecond)
 				}
@@ -79,7 +79,7 @@ type idleLoad struct {
 
 // Name implements Load.
 func (l *idleLoad) Name() string {
-	return fmt.Sprintf("%s idle consumer instances", thousands(l.instances))
+	return thousands(l.instances) + " idle consumer instances"
 }
 
 // Begin makes the instances and lets them settle.
@@ -141,7 +141,7 @@ type manyLoad struct {
 
 // Name implements Load.
 func (l *manyLoad) Name() string {
-	return fmt.Sprintf("%s idle consumer instances, fresh process", thousands(l.instances))
+	return thousands(l.instances) + " idle consumer instances, fresh process"
 }
 
 // Begin makes the topic.

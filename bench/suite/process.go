@@ -48,7 +48,7 @@ func (p program) start(ctx context.Context, dir string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer out.Close() //nolint:errcheck // the child has its own descriptor
+	defer out.Close()
 	cmd := exec.Command(p.path, args...)
 	cmd.Stdout, cmd.Stderr, cmd.Env, cmd.Dir = out, out, childEnv(os.Environ()), dir
 	began := time.Now()
@@ -126,7 +126,7 @@ func tail(path string) string {
 	if err != nil {
 		return ""
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	if info, err := f.Stat(); err == nil && info.Size() > 2000 {
 		_, _ = f.Seek(-2000, io.SeekEnd) // the whole then
 	}

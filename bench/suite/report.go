@@ -3,6 +3,7 @@ package suite
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -51,12 +52,7 @@ func (r *result) add(side string, figures []Figure) {
 }
 
 func (r *result) known(name string) bool {
-	for _, n := range r.names {
-		if n == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(r.names, name)
 }
 
 func (r *result) fail(side string, err error) {

@@ -31,7 +31,7 @@ type Side struct {
 // ParsePeers reads "name=URL@PID name2=URL@PID".
 func ParsePeers(text string) ([]*Side, error) {
 	var sides []*Side
-	for _, field := range strings.Fields(text) {
+	for field := range strings.FieldsSeq(text) {
 		name, rest, ok := strings.Cut(field, "=")
 		at := strings.LastIndexByte(rest, '@')
 		if !ok || name == "" || at < 0 {
@@ -69,21 +69,34 @@ func (s *Side) stop() {
 	}
 }
 
+// kind is what a reader reads.
+type kind struct {
+	format, media string
+	schema        string // for the floor, which has no registry; "" for none
+	batch         int    // records in a read of the floor: about as many as 1,000,000 bytes have
+}
+
+var jsonOf100 = kind{format: "json", media: load.TypeJSON, batch: 10_000}
+
 // reader is one consumer of a side: a v2 instance, or the floor's client. Close it.
 type reader struct {
 	side *Side
+	kind kind
 	path string // of the instance, or of the floor's consume endpoint with its query
 }
 
 // openReader makes a consumer of the topic in a group of its own, from the beginning, without auto-commit. Its reads wait up to
 // wait for data.
-func (s *Side) openReader(ctx context.Context, topic, id string, wait time.Duration) (*reader, error) {
+func (s *Side) openReader(ctx context.Context, topic, id string, wait time.Duration, of kind) (*reader, error) {
 	if s.isFloor {
 		query := url.Values{"id": {id}, "topic": {topic}, "group": {id}}
-		return &reader{side: s, path: "/consume?" + query.Encode()}, nil
+		if of.schema != "" {
+			query.Set("schema", of.schema)
+		}
+		return &reader{side: s, kind: of, path: "/consume?" + query.Encode()}, nil
 	}
-	r := &reader{side: s, path: "/consumers/" + id + "/instances/" + id}
-	if err := s.createInstance(ctx, id, wait); err != nil {
+	r := &reader{side: s, kind: of, path: "/consumers/" + id + "/instances/" + id}
+	if err := s.createInstance(ctx, id, of.format, wait); err != nil {
 		return nil, err
 	}
 	body, err := json.Marshal(map[string][]string{"topics": {topic}})
@@ -98,11 +111,11 @@ func (s *Side) openReader(ctx context.Context, topic, id string, wait time.Durat
 }
 
 // createInstance tries the spelling of Confluent's API first and then Strimzi's, which refuses the other's member.
-func (s *Side) createInstance(ctx context.Context, id string, wait time.Duration) error {
-	const common = `{"name":%q,"format":"json","auto.offset.reset":"earliest","consumer.request.timeout.ms":%d,`
+func (s *Side) createInstance(ctx context.Context, id, format string, wait time.Duration) error {
+	const common = `{"name":%q,"format":%q,"auto.offset.reset":"earliest","consumer.request.timeout.ms":%d,`
 	var errs []error
 	for _, commit := range []string{`"auto.commit.enable":"false"}`, `"enable.auto.commit":false}`} {
-		body := fmt.Sprintf(common, id, wait.Milliseconds()) + commit
+		body := fmt.Sprintf(common, id, format, wait.Milliseconds()) + commit
 		create := load.Request("POST", s.Addr, "/consumers/"+id, load.TypeV2, load.TypeV2, body)
 		_, err := load.Call(ctx, s.Addr, create, load.OK, callLimit)
 		if err == nil {
@@ -113,14 +126,14 @@ func (s *Side) createInstance(ctx context.Context, id string, wait time.Duration
 	return errors.Join(errs...)
 }
 
-// request is one read of up to some 10,000 records of 100 B.
+// request is one read of about 1,000,000 bytes.
 func (r *reader) request(wait time.Duration) []byte {
 	ms := wait.Milliseconds()
 	if r.side.isFloor {
-		return load.Request("GET", r.side.Addr, fmt.Sprintf("%s&max=10000&wait=%d", r.path, ms), "", "", "")
+		return load.Request("GET", r.side.Addr, fmt.Sprintf("%s&max=%d&wait=%d", r.path, r.kind.batch, ms), "", "", "")
 	}
 	path := fmt.Sprintf("%s/records?timeout=%d&max_bytes=1000000", r.path, ms)
-	return load.Request("GET", r.side.Addr, path, "", load.TypeJSON, "")
+	return load.Request("GET", r.side.Addr, path, "", r.kind.media, "")
 }
 
 // read asks once and throws the records away.

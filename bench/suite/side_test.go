@@ -119,7 +119,7 @@ func standIn(t *testing.T, commitMember string) (*Side, *seen) {
 
 func TestReaderSpeaksV2(t *testing.T) {
 	side, asked := standIn(t, "auto.commit.enable")
-	r, err := side.openReader(t.Context(), "t", "i", time.Second)
+	r, err := side.openReader(t.Context(), "t", "i", time.Second, jsonOf100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,11 +139,11 @@ func TestReaderSpeaksV2(t *testing.T) {
 
 func TestReaderFindsTheOtherSpelling(t *testing.T) {
 	side, _ := standIn(t, "enable.auto.commit")
-	if _, err := side.openReader(t.Context(), "t", "i", time.Second); err != nil {
+	if _, err := side.openReader(t.Context(), "t", "i", time.Second, jsonOf100); err != nil {
 		t.Error(err)
 	}
 	side, _ = standIn(t, "neither")
-	if _, err := side.openReader(t.Context(), "t", "i", time.Second); err == nil {
+	if _, err := side.openReader(t.Context(), "t", "i", time.Second, jsonOf100); err == nil {
 		t.Error("no error where no instance was made")
 	}
 }

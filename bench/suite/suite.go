@@ -35,6 +35,10 @@ type Suite struct {
 	opts   Options
 	broker *broker
 	sides  []*Side
+
+	registry *registry
+	schemas  string // the topic of its schemas
+
 	run    int64 // makes names of this run its own
 	serial int   // makes each further name its own
 }
@@ -64,7 +68,12 @@ func Open(ctx context.Context, opts Options) (*Suite, error) {
 		return nil, err
 	}
 	s := &Suite{opts: opts, broker: b, run: time.Now().Unix()}
-	if err := s.startSides(ctx); err != nil {
+	s.schemas = s.name("schemas")
+	s.registry, err = startRegistry(ctx, splitList(opts.Brokers), s.schemas)
+	if err == nil {
+		err = s.startSides(ctx)
+	}
+	if err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -76,7 +85,18 @@ func (s *Suite) Close() {
 	for _, side := range s.sides {
 		side.stop()
 	}
+	if s.registry != nil {
+		s.closeRegistry()
+	}
 	s.broker.close()
+}
+
+func (s *Suite) closeRegistry() {
+	ctx, cancel := context.WithTimeout(context.Background(), callLimit)
+	defer cancel()
+	if err := errors.Join(s.registry.close(), s.broker.remove(ctx, s.schemas)); err != nil {
+		s.note("closing the Schema Registry: %v", err)
+	}
 }
 
 func (s *Suite) startSides(ctx context.Context) error {
@@ -116,7 +136,7 @@ func (s *Suite) floorProgram(ctx context.Context) (*program, error) {
 	return &program{path: path, args: args}, goBuild(ctx, s.opts.Module, "./bench/cmd/floor", path)
 }
 
-// proxyProgram is the proxy as an operator would run it: a file with the two settings that it cannot guess.
+// proxyProgram is the proxy as an operator would run it: a file with the three settings that it cannot guess.
 func (s *Suite) proxyProgram(ctx context.Context) (*program, error) {
 	path := filepath.Join(s.opts.Dir, "kafka-rest")
 	args := func(addr string) ([]string, error) {
@@ -124,7 +144,7 @@ func (s *Suite) proxyProgram(ctx context.Context) (*program, error) {
 		if err != nil {
 			return nil, err
 		}
-		_, err = fmt.Fprintf(f, "bootstrap.servers=%s\nlisteners=http://%s\n", s.opts.Brokers, addr)
+		_, err = fmt.Fprintf(f, "bootstrap.servers=%s\nlisteners=http://%s\nschema.registry.url=%s\n", s.opts.Brokers, addr, s.registry.url)
 		return []string{"serve", "--config", f.Name()}, errors.Join(err, f.Close())
 	}
 	return &program{path: path, args: args}, goBuild(ctx, s.opts.Module, "./cmd/kafka-rest", path)

@@ -43,6 +43,8 @@ func TestLoadsOnTheFloor(t *testing.T) {
 		&produceLoad{name: "json", media: load.TypeJSON, body: load.ProduceJSON(3, 100), records: 3, conns: 4, requests: 500},
 		&produceLoad{name: "binary", media: load.TypeBinary, body: load.ProduceBinary(3, 100), records: 3, conns: 4, requests: 500},
 		&consumeLoad{records: 3000},
+		orders("Avro", load.TypeAvro, true),
+		&consumeLoad{what: "Avro", records: 300, values: avroOrders, kind: kind{format: "avro", media: load.TypeAvro, schema: load.OrderSchema, batch: 4000}},
 		&idleLoad{instances: 3},
 		&disturbLoad{name: "polls", disturb: longPolls},
 		&disturbLoad{name: "missing", disturb: missingTopic},

@@ -45,6 +45,7 @@ type App struct {
 	schemas   *registry.Client // nil when no registry is configured
 	cluster   *kafka.Cluster
 	consumers *consume.Manager
+	messages  messaging
 	api       *httpapi.Server
 	http      *http.Server
 	health    *health
@@ -101,6 +102,13 @@ func (a *App) wire(opts Options) error {
 	}
 	if a.cfg.Bool("api.v3.enable") {
 		apis = append(apis, v3.New(v3.Config{Authority: a.cfg.String("confluent.resource.name.authority")}, a.cluster).Endpoints())
+	}
+	if a.cfg.Bool("api.messages.enable") {
+		endpoints, err := a.messages.open(a, clients, produced, formats)
+		if err != nil {
+			return err
+		}
+		apis = append(apis, endpoints)
 	}
 	if a.api, err = httpapi.New(apiConfig(a.cfg, a.log, a.logTo), apis...); err != nil {
 		return err
@@ -205,6 +213,7 @@ func (a *App) Stop(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	a.consumers.Drain()
+	a.messages.drain()
 	return a.close(deadline)
 }
 
@@ -230,6 +239,7 @@ func (a *App) close(ctx context.Context) error {
 		errs = append(errs, a.consumers.Close(leave))
 		cancel()
 	}
+	a.messages.close(ctx)
 	if a.schemas != nil {
 		a.schemas.Close()
 	}

@@ -12,7 +12,7 @@ type group struct {
 
 // table is every key, in the order of the documentation; index finds a row by name.
 var (
-	table = flatten(serverGroups(), apiGroups(), securityGroups(), clientGroups(), otherGroups())
+	table = flatten(serverGroups(), apiGroups(), messagesGroups(), securityGroups(), clientGroups(), otherGroups())
 	index = indexOf(table)
 )
 

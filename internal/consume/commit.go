@@ -117,7 +117,9 @@ func (i *Instance) commitWith(ctx context.Context, client *kgo.Client, offsets [
 	}
 	commit := i.commitAlone
 	if client != nil {
-		commit = func(ctx context.Context, offsets []Committed) error { return commitAsMember(ctx, client, offsets, still) }
+		commit = func(ctx context.Context, offsets []Committed) error {
+			return commitAsMember(ctx, client, offsets, still)
+		}
 	}
 	if err := commit(ctx, offsets); err != nil {
 		return kafka.Error(err)

@@ -265,7 +265,7 @@ func (t *hubTopic) news() (changed <-chan struct{}, failed error) {
 	return t.changed, t.failed
 }
 
-// look gives what a ring has from an offset on, at most most records. next is the position after them. It is not ok when the ring does not
+// look gives what a ring has from an offset on, as many as most. next is the position after them. It is not ok when the ring does not
 // reach back that far.
 func (t *hubTopic) look(partition int32, offset int64, most int) (records []*kgo.Record, next int64, ok bool) {
 	t.mu.Lock()

@@ -169,7 +169,7 @@ func (r *Reader) list(ctx context.Context, topic string, partitions []int32, ask
 		if !ok {
 			o, _ = listed.Lookup(topic, -1) // kadm's place for what is wrong with the topic as a whole
 			if o.Err == nil {
-				return nil, kafkarest.Errorf(kafkarest.CodeKafkaRetriable, "The brokers say nothing of partition %d of topic %s.", p, topic)
+				return nil, kafkarest.Errorf(kafkarest.CodeRetryLater, "The brokers say nothing of partition %d of topic %s.", p, topic)
 			}
 		}
 		if o.Err != nil {

@@ -127,7 +127,7 @@ func (f *fetcher) ask(topic string, a *layoutAsked) {
 func (f *fetcher) lookup(ctx context.Context, topic string) (*layout, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	t := kmsg.NewMetadataRequestTopic()
-	t.Topic = kmsg.StringPtr(topic)
+	t.Topic = new(topic)
 	req.Topics = append(req.Topics, t)
 	resp, err := kafka.Await(ctx, func(ctx context.Context) (*kmsg.MetadataResponse, error) {
 		return req.RequestWith(ctx, f.cluster.Client())
@@ -136,7 +136,7 @@ func (f *fetcher) lookup(ctx context.Context, topic string) (*layout, error) {
 		return nil, kafka.Error(err)
 	}
 	if len(resp.Topics) != 1 {
-		return nil, kafkarest.Errorf(kafkarest.CodeKafkaRetriable, "The brokers say nothing of topic %s.", topic)
+		return nil, kafkarest.Errorf(kafkarest.CodeRetryLater, "The brokers say nothing of topic %s.", topic)
 	}
 	rt := resp.Topics[0]
 	if err := kerr.ErrorForCode(rt.ErrorCode); err != nil {
@@ -198,7 +198,7 @@ func (f *fetcher) fetch(ctx context.Context, topic string, at []Position, maxByt
 			if len(got) > 0 {
 				return got, nil
 			}
-			return nil, kafkarest.Errorf(kafkarest.CodeKafkaRetriable, "Partition %d of topic %s has no leader that answers.", left[0].Partition, topic)
+			return nil, kafkarest.Errorf(kafkarest.CodeRetryLater, "Partition %d of topic %s has no leader that answers.", left[0].Partition, topic)
 		}
 		at, again = left, true
 		timer := time.NewTimer(wait)
@@ -290,7 +290,7 @@ func (f *fetcher) fetchFrom(leader int32, l *layout, at []Position, maxBytes int
 	if err != nil {
 		return nil, kafkaFetchError(err)
 	}
-	answer := resp.(*kmsg.FetchResponse)
+	answer := resp.(*kmsg.FetchResponse) //nolint:forcetypeassert // the answer to a fetch request
 	if err := kerr.ErrorForCode(answer.ErrorCode); err != nil {
 		return nil, err
 	}

@@ -119,7 +119,8 @@ func (t *Tail) sleep(ctx context.Context, changed <-chan struct{}, failed bool) 
 	case <-changed:
 		return false, nil
 	case <-timer.C:
-		return false, t.widen(ctx)
+		t.widen(ctx)
+		return false, nil
 	case <-t.r.drain:
 		return true, nil
 	case <-ctx.Done():
@@ -165,29 +166,26 @@ func (t *Tail) probe(ctx context.Context) error {
 }
 
 // widen takes partitions in that the topic did not have before.
-func (t *Tail) widen(ctx context.Context) error {
+func (t *Tail) widen(ctx context.Context) {
 	if !t.at.Whole || time.Since(t.looked) < layoutFresh {
-		return nil
+		return
 	}
 	t.looked = time.Now()
 	l, err := t.r.fetcher.layout(ctx, t.at.Topic, false)
 	if err != nil || len(l.leaders) <= len(t.at.Next) {
-		return nil //nolint:nilerr // what is wrong shows where records are fetched
+		return // what is wrong shows where records are fetched
 	}
 	for p := len(t.at.Next); p < len(l.leaders); p++ {
 		t.at.Advance(int32(p), 0)
 	}
 	t.detach() // the next round follows them all
-	return nil
 }
 
 // gather takes what there is for now from the rings and, behind them, from the brokers.
 func (t *Tail) gather(ctx context.Context, limits Limits) (*Batch, error) {
 	if t.at.Whole && t.hub == nil { // partitions that were added since the cursor was made
 		t.looked = time.Time{}
-		if err := t.widen(ctx); err != nil {
-			return nil, err
-		}
+		t.widen(ctx)
 	}
 	var lots []lot
 	var behind []Position

@@ -2,6 +2,7 @@ package consume
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -58,6 +59,13 @@ func (b *readerBench) topic(partitions int32) string {
 		b.t.Fatal(err)
 	}
 	return name
+}
+
+func (b *readerBench) create(name string) {
+	b.t.Helper()
+	if _, err := kadm.NewClient(b.client).CreateTopic(b.t.Context(), 1, 1, nil, name); err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 // store writes values from..to-1 to the partitions in turn, with a second between their timestamps.
@@ -340,7 +348,7 @@ func TestDrainEndsTails(t *testing.T) {
 		ended <- err
 	}()
 	r.Drain()
-	if err := <-ended; err != ErrDraining {
+	if err := <-ended; !errors.Is(err, ErrDraining) {
 		t.Error(err)
 	}
 	tail.Close()

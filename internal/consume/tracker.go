@@ -33,6 +33,19 @@ type entry struct {
 	until      time.Time // zero in ready
 	at         int       // its place in ready or timers
 	settled    bool
+	holder     *Holder // nil for none
+}
+
+// Holder counts what one reader holds, so that a stream stops when its client has enough to do. The zero value holds nothing.
+type Holder struct{ held int }
+
+// letGo is called when the entry is no longer held.
+func (e *entry) letGo() {
+	e.held = false
+	if e.holder != nil {
+		e.holder.held--
+		e.holder = nil
+	}
 }
 
 func (e *entry) size() int64 { return int64(len(e.record.Key)+len(e.record.Value)) + 64 }
@@ -71,12 +84,16 @@ func (t *tracker) add(r *kgo.Record) {
 }
 
 // take hands out the first record that nobody holds. nil when there is none.
-func (t *tracker) take(lease uint64, until time.Time) *entry {
+func (t *tracker) take(lease uint64, until time.Time, holder *Holder) *entry {
 	if len(t.ready) == 0 {
 		return nil
 	}
-	e := heap.Pop(&t.ready).(*entry)
-	e.lease, e.held, e.until = lease, true, until
+	e := t.ready[0]
+	heap.Remove(&t.ready, 0)
+	e.lease, e.held, e.until, e.holder = lease, true, until, holder
+	if holder != nil {
+		holder.held++
+	}
 	e.deliveries++
 	heap.Push(&t.timers, e)
 	return e
@@ -99,7 +116,8 @@ func (t *tracker) expire(now time.Time) {
 
 func (t *tracker) makeReady(e *entry) {
 	heap.Remove(&t.timers, e.at)
-	e.held, e.until = false, time.Time{}
+	e.letGo()
+	e.until = time.Time{}
 	heap.Push(&t.ready, e)
 }
 
@@ -175,6 +193,7 @@ func (t *tracker) settle(e *entry) {
 	} else {
 		heap.Remove(&t.ready, e.at)
 	}
+	e.letGo()
 	e.record = &kgo.Record{Offset: e.record.Offset} // what it held is no longer needed while it waits in order
 }
 
@@ -206,8 +225,32 @@ func (t *tracker) release(offset int64, from time.Time) {
 		t.makeReady(e)
 		return
 	}
-	e.held, e.until = false, from
+	e.letGo()
+	e.until = from
 	heap.Fix(&t.timers, e.at)
+}
+
+// undeliver takes back that a record was handed out: the client never got it.
+func (t *tracker) undeliver(offset int64) {
+	if e := t.open[offset]; e != nil && e.deliveries > 0 {
+		e.deliveries--
+	}
+}
+
+// hasHolder reports whether a stream holds the record, or with upTo one before it.
+func (t *tracker) hasHolder(offset int64, upTo bool) bool {
+	if e := t.open[offset]; e != nil && e.holder != nil {
+		return true
+	}
+	for _, e := range t.order {
+		if !upTo || e.record.Offset > offset {
+			return false
+		}
+		if e.holder != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // renew holds a held record until another time.
@@ -239,20 +282,31 @@ func (t *tracker) acknowledged() spans {
 // byOffset is a heap of entries with the lowest offset first.
 type byOffset []*entry
 
-func (h byOffset) Len() int           { return len(h) }
-func (h byOffset) Less(i, j int) bool { return h[i].record.Offset < h[j].record.Offset }
-func (h byOffset) Swap(i, j int)      { h[i], h[j] = h[j], h[i]; h[i].at, h[j].at = i, j }
-func (h *byOffset) Push(e any)        { e.(*entry).at = len(*h); *h = append(*h, e.(*entry)) }
-func (h *byOffset) Pop() any          { return popEntry((*[]*entry)(h)) }
+func (h *byOffset) Len() int           { return len(*h) }
+func (h *byOffset) Less(i, j int) bool { return (*h)[i].record.Offset < (*h)[j].record.Offset }
+func (h *byOffset) Swap(i, j int)      { swapEntries(*h, i, j) }
+func (h *byOffset) Push(e any)         { pushEntry((*[]*entry)(h), e) }
+func (h *byOffset) Pop() any           { return popEntry((*[]*entry)(h)) }
 
 // byTime is a heap of entries with the earliest time first.
 type byTime []*entry
 
-func (h byTime) Len() int           { return len(h) }
-func (h byTime) Less(i, j int) bool { return h[i].until.Before(h[j].until) }
-func (h byTime) Swap(i, j int)      { h[i], h[j] = h[j], h[i]; h[i].at, h[j].at = i, j }
-func (h *byTime) Push(e any)        { e.(*entry).at = len(*h); *h = append(*h, e.(*entry)) }
-func (h *byTime) Pop() any          { return popEntry((*[]*entry)(h)) }
+func (h *byTime) Len() int           { return len(*h) }
+func (h *byTime) Less(i, j int) bool { return (*h)[i].until.Before((*h)[j].until) }
+func (h *byTime) Swap(i, j int)      { swapEntries(*h, i, j) }
+func (h *byTime) Push(e any)         { pushEntry((*[]*entry)(h), e) }
+func (h *byTime) Pop() any           { return popEntry((*[]*entry)(h)) }
+
+func swapEntries(h []*entry, i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].at, h[j].at = i, j
+}
+
+func pushEntry(h *[]*entry, x any) {
+	e := x.(*entry) //nolint:forcetypeassert // this file alone pushes
+	e.at = len(*h)
+	*h = append(*h, e)
+}
 
 func popEntry(h *[]*entry) *entry {
 	last := len(*h) - 1

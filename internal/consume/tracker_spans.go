@@ -10,11 +10,11 @@ import (
 	"strings"
 )
 
-// span is the offsets from from up to, and without, to.
+// span is the offsets that begin with from and end before to.
 type span struct{ from, to int64 }
 
 // spans are disjoint, ascending and not adjacent.
-type spans []span
+type spans []span //nolint:recvcheck // add and dropBelow alone change it
 
 // at finds the first span that ends after offset.
 func (s spans) at(offset int64) int {

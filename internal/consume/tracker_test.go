@@ -77,7 +77,7 @@ func (m *trackerModel) fetch(*rapid.T) {
 func (m *trackerModel) deliver(*rapid.T) {
 	m.tr.expire(m.now)
 	m.lease++
-	e := m.tr.take(m.lease, m.now.Add(10*time.Second))
+	e := m.tr.take(m.lease, m.now.Add(10*time.Second), nil)
 	if e == nil {
 		return
 	}
@@ -113,6 +113,10 @@ func (m *trackerModel) acknowledge(*rapid.T) {
 			m.t.Fatalf("the last client of offset %d is told that another has it", offset)
 		}
 		return
+	case settled:
+		if !m.acked[offset] {
+			m.t.Fatalf("offset %d is not acknowledged, and said to be", offset)
+		}
 	case unheard:
 		if m.delivers[offset] == 0 {
 			return
@@ -206,7 +210,7 @@ func (m *trackerModel) finish() {
 	}
 	m.tr.expire(m.now.Add(time.Hour))
 	left := map[int64]bool{}
-	for e := m.tr.take(1<<50, m.now.Add(2*time.Hour)); e != nil; e = m.tr.take(1<<50, m.now.Add(2*time.Hour)) {
+	for e := m.tr.take(1<<50, m.now.Add(2*time.Hour), nil); e != nil; e = m.tr.take(1<<50, m.now.Add(2*time.Hour), nil) {
 		if left[e.record.Offset] || m.acked[e.record.Offset] {
 			m.t.Fatalf("offset %d comes again at the end", e.record.Offset)
 		}

@@ -83,10 +83,8 @@ type names struct {
 // add reports whether the name is new.
 func (s *names) add(name []byte) bool {
 	if s.many == nil && s.n < len(s.few) {
-		for _, have := range s.few[:s.n] {
-			if have == string(name) {
-				return false
-			}
+		if slices.Contains(s.few[:s.n], string(name)) {
+			return false
 		}
 		s.few[s.n] = string(name)
 		s.n++
@@ -168,7 +166,7 @@ func (w *avroWriter) field(n *avroNode, guess int) (int, error) {
 // unknown skips the value of an unknown member and gives the name of the first of them.
 func (w *avroWriter) unknown(first string) (string, error) {
 	if first == "" {
-		first = string(clip(w.scratch))
+		first = clip(w.scratch)
 	}
 	return first, w.in.skip()
 }
@@ -264,7 +262,7 @@ func (w *avroWriter) untagged(n *avroNode) error {
 	}
 	switch len(fit) {
 	case 0:
-		return w.noBranch(n)
+		return w.noBranch()
 	case 1:
 		w.out = binary.AppendVarint(w.out, int64(fit[0]))
 		return w.value(n.branches[fit[0]])
@@ -274,7 +272,7 @@ func (w *avroWriter) untagged(n *avroNode) error {
 }
 
 // noBranch is the error for a value that fits no branch.
-func (w *avroWriter) noBranch(n *avroNode) error {
+func (w *avroWriter) noBranch() error {
 	if w.in.peek() != '{' {
 		return w.expected("start-union")
 	}

@@ -9,20 +9,25 @@ import (
 
 // appendJavaDouble writes a finite number as Java's Double.toString does since JDK 19: the shortest decimal that reads back as the same
 // number, at least one digit on both sides of the point, and an exponent outside 10^-3 to 10^7.
-func appendJavaDouble(dst []byte, v float64) []byte {
+func appendJavaDouble(dst []byte, v float64) []byte { return appendJavaNumber(dst, v, 64) }
+
+// appendJavaFloat is the same for Float.toString.
+func appendJavaFloat(dst []byte, v float32) []byte { return appendJavaNumber(dst, float64(v), 32) }
+
+func appendJavaNumber(dst []byte, v float64, bits int) []byte {
 	if abs := math.Abs(v); v == 0 || abs >= 1e-3 && abs < 1e7 {
 		start := len(dst)
-		dst = strconv.AppendFloat(dst, v, 'f', -1, 64)
+		dst = strconv.AppendFloat(dst, v, 'f', -1, bits)
 		if isInteger(dst[start:]) {
 			dst = append(dst, '.', '0')
 		}
 		return dst
 	}
 	// 'e' gives d.ddde±xx with two digits of exponent at least.
-	text := strconv.AppendFloat(make([]byte, 0, 32), v, 'e', -1, 64)
+	text := strconv.AppendFloat(make([]byte, 0, 32), v, 'e', -1, bits)
 	mantissa, exponent := splitExponent(text)
 	if isInteger(mantissa) {
-		mantissa = twoDigits(v, mantissa)
+		mantissa = twoDigits(v, mantissa, bits)
 	}
 	dst = append(dst, mantissa...)
 	dst = append(dst, 'E')
@@ -31,11 +36,11 @@ func appendJavaDouble(dst []byte, v float64) []byte {
 
 // twoDigits is for numbers whose shortest decimal has a single digit: Java then takes the nearest of those with two, 4.9E-324 and not
 // 5.0E-324.
-func twoDigits(v float64, mantissa []byte) []byte {
-	text := strconv.AppendFloat(make([]byte, 0, 32), v, 'e', 1, 64)
-	if back, err := strconv.ParseFloat(string(text), 64); err == nil && back == v {
+func twoDigits(v float64, mantissa []byte, bits int) []byte {
+	text := strconv.AppendFloat(make([]byte, 0, 32), v, 'e', 1, bits)
+	if back, err := strconv.ParseFloat(string(text), bits); err == nil && back == v {
 		closer, exponent := splitExponent(text)
-		shortest, same := splitExponent(strconv.AppendFloat(nil, v, 'e', -1, 64))
+		shortest, same := splitExponent(strconv.AppendFloat(nil, v, 'e', -1, bits))
 		if string(exponent) == string(same) && string(closer) != string(shortest) {
 			return closer
 		}

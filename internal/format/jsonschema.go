@@ -192,7 +192,7 @@ func leaves(dst []string, e *jsonschema.ValidationError, doc any) []string {
 	for _, cause := range e.Causes {
 		causes = leaves(causes, cause, doc)
 	}
-	text := ""
+	var text string
 	switch k := e.ErrorKind.(type) {
 	case *kind.OneOf:
 		text = fmt.Sprintf("%d subschemas matched instead of one", len(k.Subschemas))

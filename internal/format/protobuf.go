@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/bufbuild/protocompile"
@@ -24,6 +25,7 @@ type protobufCodec struct {
 	file  protoreflect.FileDescriptor
 	first protoreflect.MessageDescriptor
 	types *dynamicpb.Types
+	exact floatUsers // whose numbers are printed anew
 }
 
 const protobufRoot = "kafka-rest-main.proto"
@@ -60,9 +62,7 @@ func compileProtobuf(ctx context.Context, text string, deps []dependency) (codec
 		return nil, errProtoDeep
 	}
 	sources := make(map[string]string, len(deps)+len(builtinProtos)+1)
-	for name, source := range builtinProtos {
-		sources[name] = source
-	}
+	maps.Copy(sources, builtinProtos)
 	for _, d := range deps {
 		sources[d.name] = d.text
 	}
@@ -73,8 +73,7 @@ func compileProtobuf(ctx context.Context, text string, deps []dependency) (codec
 	}
 	files, err := c.Compile(ctx, protobufRoot)
 	if err != nil {
-		var crash protocompile.PanicError
-		if errors.As(err, &crash) {
+		if _, ok := errors.AsType[protocompile.PanicError](err); ok {
 			return nil, errors.New("the protobuf schema cannot be compiled")
 		}
 		return nil, err
@@ -119,7 +118,7 @@ func quotedLength(s string) int {
 
 // commentLength is how far the end of a comment is, 0 for a slash that starts none.
 func commentLength(s string) int {
-	end := ""
+	var end string
 	switch {
 	case strings.HasPrefix(s, "//"):
 		end = "\n"
@@ -142,7 +141,9 @@ func newProtobufCodec(file linker.File) (codec, error) {
 	if err := registerAll(all, file); err != nil {
 		return nil, err
 	}
-	return &protobufCodec{file: file, first: file.Messages().Get(0), types: dynamicpb.NewTypes(all)}, nil
+	return &protobufCodec{
+		file: file, first: file.Messages().Get(0), types: dynamicpb.NewTypes(all), exact: newFloatUsers(file.Messages()),
+	}, nil
 }
 
 // registerAll makes a file and its imports known to the resolver of extensions and Any.
@@ -228,7 +229,7 @@ func (c *protobufCodec) decode(_ context.Context, data []byte, _ Options) (jsont
 	if err := v.Compact(jsontext.PreserveRawStrings(true)); err != nil {
 		return nil, fmt.Errorf("compact the JSON of a message: %w", err)
 	}
-	return v, nil
+	return c.javaFloats(v, desc), nil
 }
 
 // message follows a message index into the file.

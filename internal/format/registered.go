@@ -211,8 +211,7 @@ func (f *Registered) encoder(c *compiled, u Used) (Encoder, error) {
 
 // invalidSchema is the error for a text that the client gave. A failure to fetch what it refers to keeps its own code.
 func (f *Registered) invalidSchema(err error, text string) error {
-	var ke *kafkarest.Error
-	if errors.As(err, &ke) {
+	if ke, ok := errors.AsType[*kafkarest.Error](err); ok {
 		return ke
 	}
 	return kafkarest.Wrap(kafkarest.CodeInvalidSchema, err,
@@ -221,8 +220,7 @@ func (f *Registered) invalidSchema(err error, text string) error {
 
 // serializationError is the error for a schema that the registry gave and that does not compile here.
 func serializationError(err error, format string, args ...any) error {
-	var ke *kafkarest.Error
-	if errors.As(err, &ke) {
+	if ke, ok := errors.AsType[*kafkarest.Error](err); ok {
 		return ke
 	}
 	what := fmt.Sprintf(format, args...)
@@ -309,8 +307,7 @@ func (e *schemaEncoder) Encode(v jsontext.Value) ([]byte, error) {
 	if err == nil {
 		return out, nil
 	}
-	var ke *kafkarest.Error
-	if errors.As(err, &ke) {
+	if ke, ok := errors.AsType[*kafkarest.Error](err); ok {
 		return nil, ke
 	}
 	return nil, kafkarest.Wrap(kafkarest.CodeBadRequest, err, "Bad Request: "+clipText(err.Error()))

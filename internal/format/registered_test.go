@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -240,7 +241,7 @@ func TestDecodeErrors(t *testing.T) {
 		{"magic", append([]byte{1}, good[1:]...), "wire format"},
 		{"unknown id", []byte{0, 0, 0, 9, 9, 1}, "schema 2313: Schema 2313 not found"},
 		{"cut", good[:len(good)-1], "schema 1: the Avro data ends too early"},
-		{"trailing", append(good[:len(good):len(good)], 0), "schema 1: bytes are left"},
+		{"trailing", append(slices.Clip(good), 0), "schema 1: bytes are left"},
 	} {
 		_, err := f.Decode(t.Context(), tt.data)
 		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "secret") {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bufio"
 	"compress/gzip"
 	"errors"
 	"io"
@@ -42,6 +43,11 @@ func (b *requestBody) release() {
 	}
 }
 
+func (b *requestBody) shrink(n int64) {
+	b.of.used.Add(-n)
+	b.taken -= n
+}
+
 // grow takes so much more of the budget, or says that the proxy is full.
 func (b *requestBody) grow(n int64) error {
 	if !b.of.take(n) {
@@ -75,7 +81,7 @@ func (c *Call) Body() ([]byte, error) {
 		}
 		return c.readBody(bodyReader{c}, size, limit)
 	}
-	reader, closeReader, err := decompress(bodyReader{c}, encoding, limit)
+	reader, closeReader, err := c.decompress(bodyReader{c}, encoding)
 	if err != nil {
 		return nil, err
 	}
@@ -161,8 +167,9 @@ func bodyError(err error) error {
 	return kafkarest.Wrap(kafkarest.CodeBadRequest, err, "Bad Request: the request body cannot be read.")
 }
 
-// decompress undoes the Content-Encoding. The window that a zstd frame may ask for is held within the body limit.
-func decompress(r io.Reader, encoding string, limit int64) (io.Reader, func(), error) {
+// decompress undoes the Content-Encoding. What a zstd decoder keeps counts in the budget of all bodies until the returned function is called:
+// a dozen bytes can ask for 8 MiB.
+func (c *Call) decompress(r io.Reader, encoding string) (io.Reader, func(), error) {
 	switch strings.ToLower(strings.TrimSpace(encoding)) {
 	case "", "identity":
 		return r, func() {}, nil
@@ -173,15 +180,32 @@ func decompress(r io.Reader, encoding string, limit int64) (io.Reader, func(), e
 		}
 		return compressedReader{z}, func() {}, nil
 	case "zstd":
-		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxMemory(uint64(max(limit, 1<<20))), zstd.WithDecoderMaxWindow(8<<20))
+		head := bufio.NewReader(r)
+		window := zstdWindow(head)
+		c.body.of = c.server.bodies
+		if err := c.body.grow(window); err != nil {
+			return nil, nil, err
+		}
+		z, err := zstd.NewReader(head, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxMemory(uint64(window)), zstd.WithDecoderMaxWindow(uint64(window)))
 		if err != nil {
 			return nil, nil, compressedError(err)
 		}
-		return compressedReader{z}, z.Close, nil
+		return compressedReader{z}, func() { z.Close(); c.body.shrink(window); window = 0 }, nil
 	}
 	return nil, nil, kafkarest.Errorf(kafkarest.CodeUnsupportedMediaType,
 		"Content-Encoding %q is not supported: send gzip, zstd or no encoding.", clip(encoding))
+}
+
+// zstdWindow is what the header of the first frame asks for, between 1 and 8 MiB. Frames after it may ask for no more.
+func zstdWindow(r *bufio.Reader) int64 {
+	var h zstd.Header
+	head, _ := r.Peek(zstd.HeaderMaxSize) // an error comes again with the next read
+	_ = h.Decode(head)                    // the decoder says what is wrong with it
+	if h.SingleSegment {
+		h.WindowSize = h.FrameContentSize
+	}
+	return int64(min(max(h.WindowSize, 1<<20), 8<<20))
 }
 
 type compressedReader struct{ io.Reader }

@@ -120,7 +120,7 @@ func wrongSum(gz string) string {
 // TestBombs: what a small body makes of itself is bounded by the limit, and so is the memory that it takes.
 func TestBombs(t *testing.T) {
 	s := newTestServer(t, Config{MaxBody: 1 << 20}, echoBody())
-	zeros := strings.Repeat("\x00", 256<<20)
+	zeros := strings.Repeat("\x00", 64<<20)
 	for encoding, bomb := range map[string]string{
 		"gzip": gzipped(t, zeros),
 		"zstd": zstded(t, zeros, zstd.WithWindowSize(8<<20)),
@@ -279,5 +279,28 @@ func TestBodyErrorKeepsWhatIsKnown(t *testing.T) {
 	known := kafkarest.Errorf(kafkarest.CodeTooManyRequests, "known")
 	if got := compressedError(bodyError(known)); !errors.Is(got, known) {
 		t.Errorf("%v", got)
+	}
+}
+
+// TestZstdWindowCounts: a dozen bytes make a decoder keep 8 MiB, which the budget must know; frames that follow cannot ask for more.
+func TestZstdWindowCounts(t *testing.T) {
+	const windowed = "\x28\xb5\x2f\xfd\x00\x68" + "\x09\x00\x00x" // 8 MiB of window, a last block of one byte
+	small := zstded(t, "abc")
+	for _, test := range []struct {
+		body   string
+		budget int64
+		status int
+	}{
+		{windowed, 9 << 20, 200},
+		{windowed, 7 << 20, 429},
+		{small, 3 << 20, 200},
+		{small + windowed, 64 << 20, 400},
+	} {
+		s := newTestServer(t, Config{BodyBudget: test.budget}, echoBody())
+		for range 3 { // what was taken is given back
+			if w := ask(s, "POST", "/echo", test.body, "Content-Encoding: zstd"); w.Code != test.status || s.bodies.used.Load() != 0 {
+				t.Errorf("%d bytes, budget %d MiB: %d %s, want %d; %d used", len(test.body), test.budget>>20, w.Code, w.Body, test.status, s.bodies.used.Load())
+			}
+		}
 	}
 }

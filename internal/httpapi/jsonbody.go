@@ -145,7 +145,12 @@ func (t *Text) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 		*t = Text(v)
 		return nil
 	}
-	return errors.New("not a string")
+	return wrongKind(v, errNotString)
+}
+
+// wrongKind says what came instead: the library does not look at it for types that decode themselves.
+func wrongKind(v jsontext.Value, err error) error {
+	return &json.SemanticError{JSONKind: v.Kind(), Err: err}
 }
 
 // Int is an integer member that also takes a numeric string, and drops the fraction of a decimal, as the reference does.
@@ -158,11 +163,17 @@ func (n *Int) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 		return err
 	}
 	i, err := ParseInt(v)
+	if err != nil {
+		return wrongKind(v, err)
+	}
 	*n = Int(i)
-	return err
+	return nil
 }
 
-var errNotInt = errors.New("not an integer")
+var (
+	errNotInt    = errors.New("not an integer")
+	errNotString = errors.New("not a string")
+)
 
 // ParseInt reads a JSON value as Int does.
 func ParseInt(v jsontext.Value) (int64, error) {

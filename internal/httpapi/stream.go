@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"kafkarest"
@@ -92,7 +93,7 @@ func (c *Call) BodyStream(idle time.Duration) (*BodyStream, error) {
 	b.r = b.source
 	if encoding := c.R.Header.Get("Content-Encoding"); encoding != "" {
 		var err error
-		if b.r, b.closer, err = decompress(b.source, encoding, c.server.cfg.MaxBody); err != nil {
+		if b.r, b.closer, err = c.decompress(b.source, encoding); err != nil {
 			return nil, err
 		}
 	}
@@ -104,6 +105,9 @@ func (b *BodyStream) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	if err == nil || err == io.EOF {
 		return n, err
+	}
+	if b.source.interrupted.Load() {
+		return n, ErrInterrupted
 	}
 	var netErr net.Error
 	if b.source.within.IsZero() && (errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &netErr) && netErr.Timeout()) {
@@ -124,6 +128,15 @@ func (b *BodyStream) Pace(within bool) {
 	}
 }
 
+// Interrupt ends a Read that waits, and all that follow, with ErrInterrupted. Any goroutine may call it.
+func (b *BodyStream) Interrupt() {
+	b.source.interrupted.Store(true)
+	b.call.setReadDeadline(time.Now().Add(-time.Second))
+}
+
+// ErrInterrupted says that reading a body was ended by Interrupt.
+var ErrInterrupted = errors.New("reading the request body was interrupted")
+
 // Close takes the deadline off and frees what decompression holds.
 func (b *BodyStream) Close() {
 	b.closer()
@@ -136,6 +149,8 @@ type pacedReader struct {
 	idle   time.Duration
 	within time.Time // when the item under way began; zero between items
 	had    int64     // bytes that had come by then
+
+	interrupted atomic.Bool
 }
 
 func (r *pacedReader) Read(p []byte) (int, error) {
@@ -146,6 +161,9 @@ func (r *pacedReader) Read(p []byte) (int, error) {
 	} else {
 		earned := time.Duration(c.read-r.had) * time.Second / time.Duration(cfg.BodyMinRate)
 		c.setReadDeadline(r.within.Add(cfg.BodyTimeout + earned))
+	}
+	if r.interrupted.Load() { // looked at after the deadline was set, which may have undone Interrupt's
+		return 0, ErrInterrupted
 	}
 	n, err := c.R.Body.Read(p)
 	c.read += int64(n)
@@ -161,7 +179,7 @@ func (c *Call) BodyReader() (io.Reader, error) {
 		return nil, errTooLarge(limit)
 	}
 	c.body.of = c.server.bodies
-	reader, closeReader, err := decompress(bodyReader{c}, c.R.Header.Get("Content-Encoding"), limit)
+	reader, closeReader, err := c.decompress(bodyReader{c}, c.R.Header.Get("Content-Encoding"))
 	if err != nil {
 		return nil, err
 	}

@@ -72,6 +72,33 @@ func (p *Producer) Produce(r *kgo.Record, done func(*kgo.Record, error)) {
 	p.client.Produce(p.lifetime(), r, done)
 }
 
+// Knows reports whether the client knows a partition that the directory of topics says is there, and waits a moment for it: the client hears
+// of a topic's growth only with its next metadata, minutes later, and refuses the records for what is new until then.
+func (p *Producer) Knows(ctx context.Context, topic string, partition int32) bool {
+	loaded := func(n int32) bool {
+		leader, _, err := p.client.PartitionLeader(topic, n)
+		return leader >= 0 || err != nil
+	}
+	if !loaded(0) || loaded(partition) { // a topic that it has not asked for yet will be new to it as a whole
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.topics.appear)
+	defer cancel()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for {
+		p.client.ForceMetadataRefresh()
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return false
+		}
+		if loaded(partition) {
+			return true
+		}
+	}
+}
+
 // lifetime is a context that ends when a record handed over now has been tried for long enough. The client's own RecordDeliveryTimeout
 // will not do: it goes by the record's timestamp, so that one of last year fails at once, and with it all that wait for its partition.
 func (p *Producer) lifetime() context.Context {

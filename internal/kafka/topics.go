@@ -209,11 +209,16 @@ func (t *Topics) lookup(ctx context.Context, names []string) {
 		return
 	}
 	var absent []string
+	open := make(map[string]bool, len(names)) // those without an answer: whoever waits for them must get one
+	for _, name := range names {
+		open[name] = true
+	}
 	for _, rt := range resp.Topics {
-		if rt.Topic == nil {
+		if rt.Topic == nil || !open[*rt.Topic] {
 			continue
 		}
 		name, kafkaErr := *rt.Topic, kerr.ErrorForCode(rt.ErrorCode)
+		delete(open, name)
 		switch {
 		case kafkaErr == nil && len(rt.Partitions) > 0:
 			t.settle(name, int32(len(rt.Partitions)), nil)
@@ -222,6 +227,9 @@ func (t *Topics) lookup(ctx context.Context, names []string) {
 		default:
 			t.settle(name, 0, ProduceError(name, true, kafkaErr))
 		}
+	}
+	for name := range open {
+		t.settle(name, 0, kafkarest.Errorf(kafkarest.CodeKafkaRetriable, "Topic %s: the broker's metadata say nothing of it.", name))
 	}
 	if len(absent) > 0 {
 		t.await(ctx, absent, t.mayAppear(ctx))

@@ -210,7 +210,7 @@ func (s *Service) precheck(ctx context.Context, f *flight) {
 		}
 		return
 	}
-	renewed := false
+	renewed, known := false, int32(0)
 	for i := range f.records {
 		if f.settled[i].Load() { // it could not be encoded
 			continue
@@ -220,6 +220,13 @@ func (s *Service) precheck(ctx context.Context, f *flight) {
 			renewed = true
 			if more, err := s.cluster.Topics().Renew(ctx, f.topic); err == nil {
 				n = more
+			}
+		}
+		if r.Partition > known && r.Partition < n {
+			if f.producer.Knows(ctx, f.topic, r.Partition) {
+				known = r.Partition
+			} else {
+				n = r.Partition
 			}
 		}
 		switch {

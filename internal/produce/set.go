@@ -41,6 +41,7 @@ type Batch struct {
 	flights []*flight
 	order   []place // of each message; nil when there is one flight, which has them in order
 	left    atomic.Int64
+	one     [1]*flight // memory for a batch of one topic
 }
 
 type place struct{ flight, index int32 }
@@ -56,9 +57,8 @@ func (s *Service) Prepare(ctx context.Context, set *Set) (*Batch, error) {
 	if b.timeout <= 0 {
 		b.timeout = s.cfg.Timeout
 	}
-	groups := b.group(set.Messages)
-	b.flights = make([]*flight, 0, len(groups))
-	for _, messages := range groups {
+	b.flights = b.one[:0]
+	for _, messages := range b.group(set.Messages) {
 		f, err := s.prepare(ctx, producer, set, messages, b.timeout)
 		if err != nil {
 			b.Drop()
@@ -70,15 +70,16 @@ func (s *Service) Prepare(ctx context.Context, set *Set) (*Batch, error) {
 }
 
 // group splits messages by topic, each topic's in their order.
-func (b *Batch) group(messages []Message) [][]Message {
+func (b *Batch) group(messages []Message) (groups [][]Message) {
 	several := false
 	for i := range messages {
 		several = several || messages[i].Topic != messages[0].Topic
 	}
 	if !several {
-		return [][]Message{messages}
+		var all [1][]Message
+		all[0] = messages
+		return all[:]
 	}
-	var groups [][]Message
 	index := map[string]int32{}
 	b.order = make([]place, len(messages))
 	for i := range messages {

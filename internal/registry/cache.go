@@ -165,8 +165,7 @@ func sizeOf(k key, a answer) int {
 	for _, r := range a.schema.References {
 		n += len(r.Name) + len(r.Subject) + 32
 	}
-	var re *sr.ResponseError
-	if errors.As(a.err, &re) {
+	if re, ok := errors.AsType[*sr.ResponseError](a.err); ok {
 		n += len(re.Raw)
 	}
 	return n

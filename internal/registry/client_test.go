@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -338,7 +339,7 @@ func TestAskedOnce(t *testing.T) {
 }
 
 func TestCacheBounds(t *testing.T) {
-	url, asked := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	url, asked := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, `{"schema":%q}`, `"`+strings.Repeat("x", 1000)+`"`)
 	})
 	c := newClient(t, func(c *Config) { c.MaxEntries, c.MaxBytes = 20, 10_000 }, url)
@@ -484,5 +485,34 @@ func TestValidate(t *testing.T) {
 		if _, err := New(c); err == nil || !strings.Contains(err.Error(), tt.field) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", tt.field, err)
 		}
+	}
+}
+
+// TestConfigShowsNoSecrets prints a configuration in every way that a log or an error text may.
+func TestConfigShowsNoSecrets(t *testing.T) {
+	c := Default()
+	c.URLs, c.Username, c.Password, c.Bearer = []string{"https://u:hidden@registry:8081", "u:hidden@nowhere"}, "u", "hidden", "hidden"
+	var logged strings.Builder
+	slog.New(slog.NewJSONHandler(&logged, nil)).Info("x", "config", c, "pointer", &c)
+	for _, text := range []string{
+		c.String(), fmt.Sprintf("%v %+v %#v %s", c, c, c, c), fmt.Sprintf("%v %+v %#v", &c, &c, &c), fmt.Sprintf("%+v", struct{ C Config }{c}), logged.String(),
+	} {
+		if strings.Contains(text, "hidden") || !strings.Contains(text, "registry:8081") {
+			t.Errorf("%s", text)
+		}
+	}
+}
+
+// TestLookUpKeepsTheType: a registry that answers a look-up without the type, as Apicurio's does, does not make Avro of it.
+func TestLookUpKeepsTheType(t *testing.T) {
+	url, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"subject":"s","id":3,"version":1,"schema":"{}"}`)
+	})
+	c := newClient(t, nil, url)
+	if ss, err := c.Ensure(t.Context(), "s", sr.Schema{Schema: `{}`, Type: sr.TypeJSON}); err != nil || ss.Type != sr.TypeJSON {
+		t.Errorf("%+v %v", ss, err)
+	}
+	if s, err := c.ByID(t.Context(), 3); err != nil || s.Type != sr.TypeJSON {
+		t.Errorf("%+v %v", s, err)
 	}
 }

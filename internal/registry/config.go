@@ -6,7 +6,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -49,7 +51,7 @@ func Default() Config {
 }
 
 // Validate says what is wrong, naming the field.
-func (c *Config) Validate() error {
+func (c Config) Validate() error {
 	if len(c.URLs) == 0 {
 		return errors.New("registry: URLs: at least one is needed")
 	}
@@ -69,6 +71,34 @@ func (c *Config) Validate() error {
 	}
 	return nil
 }
+
+// String is for logs and error texts: no password, no token, and of the URLs only what anybody may see.
+func (c Config) String() string {
+	urls := make([]string, 0, len(c.URLs))
+	for _, u := range c.URLs {
+		if parsed, err := parseURL(u); err == nil {
+			u = parsed.Redacted()
+		} else {
+			u = "<not a URL>"
+		}
+		urls = append(urls, u)
+	}
+	auth := "none"
+	switch {
+	case c.Username != "":
+		auth = "basic"
+	case c.Bearer != "":
+		auth = "bearer"
+	}
+	return fmt.Sprintf("registry %s, authentication %s, TLS %t, time-out %v, register %t, newest %t, normalize %t, subjects %s and %s",
+		strings.Join(urls, ","), auth, c.TLS != nil, c.Timeout, c.AutoRegister, c.UseLatest, c.Normalize, c.KeyStrategy, c.ValueStrategy)
+}
+
+// GoString is String, for %#v.
+func (c Config) GoString() string { return c.String() }
+
+// LogValue is String, for the log, which would write the fields.
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // parseURL never quotes the URL: it may hold a password.
 func parseURL(s string) (*url.URL, error) {

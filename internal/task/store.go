@@ -513,3 +513,19 @@ func (s *Store) Close(ctx context.Context) {
 	s.wg.Wait()
 	s.outbox.close()
 }
+
+// Earlier looks a key up without beginning anything: nil when it is new.
+// Errors: those of Begin.
+func (s *Store) Earlier(ctx context.Context, b Beginning) (*Task, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Write)
+	defer cancel()
+	if err := s.ensure(ctx, false); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if first := s.keys[keyOf(b)]; first != nil {
+		return s.again(first, b.Print)
+	}
+	return nil, nil
+}

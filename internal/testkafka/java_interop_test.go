@@ -92,6 +92,7 @@ func TestInteropHasTheBrokersVersion(t *testing.T) {
 	root := filepath.Join("..", "..")
 	for file, want := range map[string]string{
 		filepath.Join(root, "interop", "java", "pom.xml"):                      "<kafka.version>" + testkafka.Version() + "<",
+		filepath.Join(root, "interop", "java-registry", "pom.xml"):             "<kafka.version>" + testkafka.Version() + "<",
 		filepath.Join(root, "internal", "produce", "testdata", "murmur2.json"): `"kafka_clients": "` + testkafka.Version() + `"`,
 	} {
 		if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text), want) {

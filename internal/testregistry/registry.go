@@ -20,7 +20,7 @@ import (
 const minJava = 21
 
 // startDeadline bounds the start once the files are there.
-const startDeadline = 60 * time.Second
+const startDeadline = 2 * time.Minute
 
 // basePath is where Confluent's API lies.
 const basePath = "/apis/ccompat/v7"
@@ -71,7 +71,7 @@ type Registry struct {
 }
 
 // Start runs a registry and returns when it answers, or with an error that shows the end of its log. The first call on a machine downloads
-// it, for which only ctx sets a limit; the start itself is bounded at 60 s.
+// it, for which only ctx sets a limit; the start itself is bounded at 2 minutes.
 func Start(ctx context.Context) (*Registry, error) {
 	java, err := findJava()
 	if err != nil {

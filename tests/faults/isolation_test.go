@@ -38,7 +38,7 @@ func TestRow9OneLeaderStalls(t *testing.T) {
 	before := r.percentile(99)
 
 	gate := make(chan struct{})
-	b.Fake.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+	b.Fake.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
 		if b.Fake.CurrentNode() == 0 {
 			b.Fake.SleepControl(func() { <-gate })
 		}
@@ -68,10 +68,11 @@ func TestRow9OneLeaderStalls(t *testing.T) {
 
 // Row 10: ten thousand requests for names that do not exist. Each is answered soon, a good topic does not notice, and memory stays.
 func TestRow10UnknownTopicFlood(t *testing.T) {
-	unknownTopicFlood(t, harness.FakeBroker(t, 1))
+	unknownTopicFlood(t, harness.FakeBroker(t, 1), 1000, 0) // it may create topics, as far as is known: each waits the second that one has to appear
 }
 
-func unknownTopicFlood(t *testing.T, b harness.Broker) {
+// unknownTopicFlood has so many clients at once ask for names, and pause after each.
+func unknownTopicFlood(t *testing.T, b harness.Broker, flood int, pause time.Duration) {
 	good := harness.CreateTopic(t, b, 1)
 	r := newRun(t, b, good)
 	p := harness.StartProcess(t, b, map[string]string{"log.requests": "false"})
@@ -79,23 +80,27 @@ func unknownTopicFlood(t *testing.T, b harness.Broker) {
 	stop := r.load(2, 2*time.Millisecond, good)
 	defer stop()
 	time.Sleep(2 * time.Second)
+	r.percentile(99) // of the start
+	time.Sleep(2 * time.Second)
 	before := r.percentile(99)
 	rss := p.RSS()
 
 	var wg sync.WaitGroup
 	var next, wrong, slowest atomic.Int64
 	begin := time.Now()
-	for range 20 {
+	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: flood}}
+	defer client.CloseIdleConnections()
+	for range flood {
 		wg.Go(func() {
 			for n := next.Add(1); n <= 10_000; n = next.Add(1) {
 				asked := time.Now()
-				code := unknownTopic(r.client, p.URL, fmt.Sprintf("%s-%d", r.name, n))
+				code := unknownTopic(client, p.URL, fmt.Sprintf("%s-%d", r.name, n))
 				for old := slowest.Load(); int64(time.Since(asked)) > old && !slowest.CompareAndSwap(old, int64(time.Since(asked))); old = slowest.Load() {
 				}
 				if code != 404 {
 					wrong.Add(1)
 				}
-				time.Sleep(4 * time.Millisecond) // the machine is to be left some room: what is tested is the proxy's waiting
+				time.Sleep(pause)
 			}
 		})
 	}
@@ -110,7 +115,7 @@ func unknownTopicFlood(t *testing.T, b harness.Broker) {
 	if wrong.Load() > 0 {
 		t.Errorf("%d answers were not 404", wrong.Load())
 	}
-	if s := time.Duration(slowest.Load()); s > 1100*time.Millisecond {
+	if s := time.Duration(slowest.Load()); s > 1600*time.Millisecond { // the second, and half a one for a busy machine
 		t.Errorf("the slowest answer took %v", s)
 	}
 	if during > 2*before+noise {
@@ -119,7 +124,7 @@ func unknownTopicFlood(t *testing.T, b harness.Broker) {
 	if grown > 64<<20 {
 		t.Errorf("memory grew by %d MiB", grown>>20)
 	}
-	if report := r.check(checker.Options{Deadline: time.Second}); report.OK != report.Invoked {
+	if report := r.check(checker.Options{Deadline: 5 * time.Second}); report.OK != report.Invoked {
 		t.Errorf("%d of %d were ok", report.OK, report.Invoked)
 	}
 }

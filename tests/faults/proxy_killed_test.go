@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"strings"
 	"testing"
@@ -13,6 +14,8 @@ import (
 
 	"kafkarest/internal/testkafka/checker"
 	"kafkarest/tests/harness"
+
+	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 // Row 11: the proxy is killed (kill -9) with requests under way, at random times. What it has acknowledged is stored, once; what it has
@@ -68,7 +71,7 @@ func proxyKilledWhileConsuming(t *testing.T, b harness.Broker, kills int) {
 			stop() // the last round reads to the end
 			cancel()
 			ctx, cancel = context.WithTimeout(context.Background(), 20*time.Second)
-			c.until = r.acknowledged()
+			c.until = ends(t, b, topic)
 		}
 		done := make(chan struct{})
 		go func() {
@@ -98,16 +101,14 @@ type consumer struct {
 	*run
 	group, topic string
 	commit       bool
-	until        map[string]bool // ids that must all have come before read returns; nil reads until its context ends
 	most         int             // bytes of one read; 0 is 5,000
-	seen         map[string]bool
+	until        map[int32]int64 // read returns when it has come so far in each partition; nil reads until its context ends
+	stop         func() bool     // ends read when it says so; nil leaves that to until
+	next         map[int32]int64 // the offset after the last one delivered
 }
 
 // read makes an instance and reads with it.
 func (c *consumer) read(ctx context.Context, p *harness.Process) {
-	if c.seen == nil {
-		c.seen = map[string]bool{}
-	}
 	e := p.Endpoint
 	name := harness.FreshName("i")
 	path := "/consumers/" + c.group + "/instances/" + name
@@ -118,7 +119,10 @@ func (c *consumer) read(ctx context.Context, p *harness.Process) {
 	if r, err := e.Try(ctx, "POST", path+"/subscription", fmt.Sprintf(`{"topics":[%q]}`, c.topic), "Content-Type", harness.V2); err != nil || r.Status != 204 {
 		return
 	}
-	for ctx.Err() == nil && (c.until == nil || !c.complete()) {
+	if c.stop == nil {
+		c.stop = func() bool { return c.until != nil && c.complete() }
+	}
+	for ctx.Err() == nil && !c.stop() {
 		if !c.step(ctx, e, path) {
 			return
 		}
@@ -141,11 +145,13 @@ func (c *consumer) step(ctx context.Context, e harness.Endpoint, path string) bo
 	}
 	next := map[int32]int64{}
 	for _, rec := range list {
-		id := checker.PayloadID(decode(rec.Value))
-		c.seen[id] = true
-		c.Delivered(c.group, c.topic, rec.Partition, rec.Offset, id)
+		c.Delivered(c.group, c.topic, rec.Partition, rec.Offset, checker.PayloadID(decode(rec.Value)))
 		next[rec.Partition] = rec.Offset + 1
 	}
+	if c.next == nil {
+		c.next = map[int32]int64{}
+	}
+	maps.Copy(c.next, next)
 	if !c.commit || len(list) == 0 {
 		return true
 	}
@@ -164,12 +170,26 @@ func (c *consumer) step(ctx context.Context, e harness.Endpoint, path string) bo
 }
 
 func (c *consumer) complete() bool {
-	for id := range c.until {
-		if !c.seen[id] {
+	for partition, end := range c.until {
+		if c.next[partition] < end {
 			return false
 		}
 	}
 	return true
+}
+
+// ends are the end offsets of a topic's partitions.
+func ends(t *testing.T, b harness.Broker, topic string) map[int32]int64 {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	listed, err := harness.Admin(t, b).ListEndOffsets(ctx, topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[int32]int64{}
+	listed.Each(func(o kadm.ListedOffset) { out[o.Partition] = o.Offset })
+	return out
 }
 
 // Row 13: clients hang up. One that does so before its whole body is sent has produced nothing; one that does so later may have. One that
@@ -200,10 +220,9 @@ func TestRow13ClientsHangUp(t *testing.T) {
 		}
 	}
 	group := harness.FreshName("g")
-	c := &consumer{run: r, group: group, topic: topic, commit: true, most: 1000, seen: map[string]bool{}}
+	c := &consumer{run: r, group: group, topic: topic, commit: true, most: 1000, until: ends(t, b, topic)}
 	path := p.Instance(group, `{"format":"binary","auto.offset.reset":"earliest","auto.commit.enable":"false"}`)
 	p.Subscribe(path, topic)
-	c.until = r.acknowledged()
 	lost := 0
 	for deadline := time.Now().Add(30 * time.Second); !c.complete() && time.Now().Before(deadline); {
 		take := r.random.IntN(1500)

@@ -141,8 +141,11 @@ func (r *run) load(workers int, pause time.Duration, topics ...string) (stop fun
 		w, number := r.worker(), int(r.workers.Load())
 		wg.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
-				r.produce(context.Background(), w, topics[n%len(topics)], number*1000+n%1000)
-				sleep(ctx, pause)
+				wait := pause
+				if r.produce(context.Background(), w, topics[n%len(topics)], number*1000+n%1000) != checker.OK {
+					wait = max(pause, 20*time.Millisecond) // a proxy that is gone answers at once
+				}
+				sleep(ctx, wait)
 			}
 		})
 	}
@@ -206,21 +209,6 @@ func (r *run) percentile(percent int) time.Duration {
 	p := r.latencies[min(len(r.latencies)*percent/100, len(r.latencies)-1)]
 	r.latencies = nil
 	return p
-}
-
-// acknowledged are the ids that are certainly stored.
-func (r *run) acknowledged() map[string]bool {
-	history, err := checker.ReadHistory(bytes.NewReader(r.history.Bytes()))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	ids := map[string]bool{}
-	for _, e := range history.Events {
-		if e.Op == checker.OK {
-			ids[e.ID] = true
-		}
-	}
-	return ids
 }
 
 // decode gives the bytes of a value in the binary format.

@@ -118,8 +118,13 @@ func (r *run) steady(perSecond int, topic string) (stop func(), sent func() int6
 func watchReady(t *testing.T, url string) <-chan struct{} {
 	t.Helper()
 	client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	if resp, err := client.Get(url + "/readyz"); err != nil || resp.StatusCode != 200 {
-		t.Fatalf("before: %v %v", resp, err)
+	resp, err := client.Get(url + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != 200 {
+		t.Fatalf("/readyz before: %d", resp.StatusCode)
 	}
 	unready := make(chan struct{})
 	go func() {

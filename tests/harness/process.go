@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -80,6 +81,7 @@ func StartProcess(t testing.TB, b Broker, settings map[string]string) *Process {
 	}
 	p := &Process{Endpoint: Endpoint{T: t}, log: &logTail{}, done: make(chan struct{})}
 	p.cmd = exec.Command(Program(t), "serve", "--config", file)
+	p.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "KAFKA_REST_") }) // they configure it too
 	bindToParent(p.cmd)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,6 +34,8 @@ How to read it
   offsets: a difference is an ERROR row. A read must give every record once and skip none.
 - Consuming is timed from the creation of the consumer (a group of its own) to the last record; a read asks for up to 1,000,000 bytes.
 - The proxy runs with its default settings and writes its log to a file; the floor runs with the Go runtime's default settings.
+- The floor of Avro is the library alone, twmb/avro: DecodeJSON and AppendEncode on produce, Decode and AppendEncodeJSON on consume. It has
+  no Schema Registry; the proxy's runs in the process of the bench. The same records as plain JSON stand beside them.
 - "RSS MB at most" is the peak within the timed section.
 - The long-polls wait 30 s on a topic in which nothing is. Each of the clients of the missing topic sends at most 20 requests a second.
 
@@ -49,7 +52,7 @@ func describe(ctx context.Context, kafka, proxy string, o suite.Options) string 
 	if proxy != "" {
 		line("kafka-rest", firstLineOf(ctx, proxy, "version"))
 	}
-	line("Rounds", fmt.Sprint(o.Rounds))
+	line("Rounds", strconv.Itoa(o.Rounds))
 	line("Command", "`"+command(o)+"`")
 	return b.String()
 }
@@ -102,7 +105,7 @@ func clientVersions() string {
 	text := ""
 	for _, dep := range info.Deps {
 		switch dep.Path {
-		case "github.com/twmb/franz-go", "github.com/go-json-experiment/json":
+		case "github.com/twmb/franz-go", "github.com/go-json-experiment/json", "github.com/twmb/avro":
 			text += ", " + dep.Path + " " + dep.Version
 		}
 	}

@@ -116,7 +116,7 @@ func (s *settings) broker(ctx context.Context) (version string, closeIt func(), 
 		return "", nil, fmt.Errorf("boot Kafka (or set BENCH_BOOTSTRAP): %w", err)
 	}
 	s.options.Brokers = cluster.Bootstrap()
-	return "Apache Kafka " + testkafka.Version() + ", one node, booted for the run", func() { cluster.Close() }, nil
+	return "Apache Kafka " + testkafka.Version() + ", one node, booted for the run", func() { _ = cluster.Close() }, nil
 }
 
 // moduleFolder is the nearest folder upwards with this module's go.mod.

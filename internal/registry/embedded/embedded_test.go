@@ -393,7 +393,7 @@ func mustJSON(v any) string {
 }
 
 func compact(text string) string {
-	out, _, _ := canonical(nil, sr.TypeAvro, text, nil, nil)
+	out, _, _ := canonical(context.Background(), sr.TypeAvro, text, nil, nil)
 	return out
 }
 

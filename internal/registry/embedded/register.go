@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"math"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/sr"
 )
@@ -100,9 +101,9 @@ func (r *Registry) lookup(ctx context.Context, subject string, s sr.Schema, dele
 // holding gives the newest version of a subject with that schema, or nil.
 func (s *state) holding(subject, hash string, deleted bool) *version {
 	versions := s.versions(subject, deleted)
-	for i := len(versions) - 1; i >= 0; i-- {
-		if versions[i].schema.hash == hash {
-			return versions[i]
+	for _, v := range slices.Backward(versions) {
+		if v.schema.hash == hash {
+			return v
 		}
 	}
 	return nil

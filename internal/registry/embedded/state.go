@@ -78,7 +78,7 @@ func (s *state) applySchema(rec record) {
 		s.byHash[sc.hash] = v.ID
 	}
 	s.nextID = max(s.nextID, v.ID+1)
-	versions := append(s.subjects[rec.key.Subject], &version{rec.key.Subject, rec.key.Version, v.Deleted, sc})
+	versions := slices.Concat(s.subjects[rec.key.Subject], []*version{{rec.key.Subject, rec.key.Version, v.Deleted, sc}})
 	slices.SortFunc(versions, func(a, b *version) int { return cmp.Compare(a.number, b.number) })
 	s.subjects[rec.key.Subject] = versions
 }

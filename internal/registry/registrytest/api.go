@@ -89,12 +89,12 @@ var apiChecks = []check{
 	{"references", references},
 	{"references of protobuf", func(p *probe) {
 		p.register(p.subject("part"), schema("PROTOBUF", `syntax = "proto3"; package a; message Part { string f = 1; }`))
-		whole := schema("PROTOBUF", `syntax = "proto3"; import "part.proto"; message Whole { a.Part p = 1; }`, reference("part.proto", p.subject("part"), 1))
+		whole := schema("PROTOBUF", `syntax = "proto3"; import "part.proto"; message Whole { a.Part p = 1; }`, reference("part.proto", p.subject("part")))
 		p.register(p.subject("whole"), whole)
-		p.want("GET", "/subjects/"+p.subject("whole")+"/versions/1", "", 200, `{"references":[`+reference("part.proto", p.subject("part"), 1)+`]}`)
+		p.want("GET", "/subjects/"+p.subject("whole")+"/versions/1", "", 200, `{"references":[`+reference("part.proto", p.subject("part"))+`]}`)
 	}},
 	{"reference to nothing", func(p *probe) {
-		p.refuses("POST", "/subjects/"+p.subject("o")+"/versions", schema("", order, reference("User", p.subject("none"), 1)), 422, 42201)
+		p.refuses("POST", "/subjects/"+p.subject("o")+"/versions", schema("", order, reference("User", p.subject("none"))), 422, 42201)
 	}},
 	{"default level", func(p *probe) { p.want("GET", "/config", "", 200, `{"compatibilityLevel":"BACKWARD"}`) }},
 	{"compatibility of Avro", compatibility},
@@ -188,9 +188,9 @@ func lookup(p *probe) {
 func references(p *probe) {
 	user := p.subject("user")
 	p.register(user, schema("", userV1))
-	body := schema("", order, reference("User", user, 1))
+	body := schema("", order, reference("User", user))
 	id := p.register(p.subject("order"), body)
-	p.want("GET", fmt.Sprintf("/schemas/ids/%d", id), "", 200, fmt.Sprintf(`{"schema":%s,"references":[%s]}`, quote(order), reference("User", user, 1)))
+	p.want("GET", fmt.Sprintf("/schemas/ids/%d", id), "", 200, fmt.Sprintf(`{"schema":%s,"references":[%s]}`, quote(order), reference("User", user)))
 	p.want("POST", "/subjects/"+p.subject("order"), body, 200, fmt.Sprintf(`{"id":%d,"version":1}`, id))
 	p.want("GET", "/subjects/"+user+"/versions/1/referencedby", "", 200, fmt.Sprintf(`[%d]`, id))
 	p.refuses("DELETE", "/subjects/"+user+"/versions/1", "", 422, 42206)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -35,8 +36,8 @@ func newProbe(ctx context.Context, url string) *probe {
 }
 
 func (p *probe) close() {
-	for i := len(p.closers) - 1; i >= 0; i-- {
-		p.closers[i]()
+	for _, closer := range slices.Backward(p.closers) {
+		closer()
 	}
 }
 
@@ -121,16 +122,24 @@ func schema(typ, text string, references ...string) string {
 	if len(references) > 0 {
 		b["references"] = json.RawMessage("[" + strings.Join(references, ",") + "]")
 	}
-	out, _ := json.Marshal(b)
-	return string(out)
+	return encoded(b)
 }
 
-func reference(name, subject string, version int) string {
-	return fmt.Sprintf(`{"name":%q,"subject":%q,"version":%d}`, name, subject, version)
+// reference is to a subject's first version.
+func reference(name, subject string) string {
+	return fmt.Sprintf(`{"name":%q,"subject":%q,"version":1}`, name, subject)
 }
 
 func quote(s string) string {
-	out, _ := json.Marshal(s)
+	return encoded(s)
+}
+
+// encoded is for strings and maps of them, which always have a JSON form.
+func encoded(v any) string {
+	out, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
 	return string(out)
 }
 

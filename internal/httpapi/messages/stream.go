@@ -1,0 +1,356 @@
+package messages
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"kafkarest"
+	"kafkarest/internal/httpapi"
+	"kafkarest/internal/produce"
+)
+
+const (
+	streamRead   = 64 << 10 // bytes read at a time: what comes at once goes to Kafka at once
+	streamBatch  = 512      // most messages that go to Kafka at a time: small ones take far more memory there than they have bytes
+	streamWindow = 8        // such batches under way at a time, for each stream
+)
+
+// produceLines serves NDJSON: as a stream in both directions, unless the client wants one JSON document, a task, or an answer that can be
+// given again.
+func (a *API) produceLines(c *httpapi.Call, p *params) error {
+	if p.async || p.idemKey != "" || namesJSON(c.R.Header["Accept"]) && c.Accept == typeJSON {
+		return a.produceLinesWhole(c, p)
+	}
+	in, err := c.BodyStream(a.cfg.StreamIdle)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	if err := c.FullDuplex(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(c.R.Context())
+	defer cancel()
+	s := &stream{api: a, call: c, params: p, in: in, ctx: ctx, cancel: cancel, window: make(chan *sent, streamWindow)}
+	return s.run()
+}
+
+// namesJSON reports whether Accept names application/json itself.
+func namesJSON(accept []string) bool {
+	for _, header := range accept {
+		if strings.Contains(header, typeJSON) {
+			return true
+		}
+	}
+	return false
+}
+
+// stream is a request whose messages are answered while more of them come. The handler reads and sends; a second goroutine waits for
+// outcomes and writes them in order. The window between the two bounds what is under way: when the client does not take its answers, or
+// Kafka is slow, reading stops.
+type stream struct {
+	api    *API
+	call   *httpapi.Call
+	params *params
+	in     *httpapi.BodyStream
+	ctx    context.Context // ends when there is no more use in going on
+	cancel context.CancelFunc
+	window chan *sent
+
+	// of the writer
+	out   *httpapi.Stream // nil until the reply has begun
+	tally tally
+	index int64
+	dirty bool
+	held  []byte
+}
+
+// sent is what was read at a time.
+type sent struct {
+	messages []produce.Message
+	batch    *produce.Batch
+	err      error // instead of a batch: of all its messages
+}
+
+func (s *stream) run() error {
+	written, done := make(chan error, 1), make(chan struct{})
+	var watcher sync.WaitGroup
+	watcher.Go(func() { s.watch(done) })
+	go func() { // run waits for it below
+		err := s.write()
+		if err != nil {
+			s.cancel() // a reader that waits for the client learns that there is nobody to answer
+		}
+		written <- err
+	}()
+	readErr := s.read()
+	close(s.window)
+	writeErr := <-written
+	close(done)
+	watcher.Wait()
+	if writeErr != nil {
+		return writeErr
+	}
+	return s.finish(readErr)
+}
+
+// watch ends reading when the proxy shuts down, or when there is no more use in it.
+func (s *stream) watch(done <-chan struct{}) {
+	select {
+	case <-s.call.Draining():
+		s.in.Interrupt()
+	case <-s.ctx.Done():
+		s.in.Interrupt()
+	case <-done:
+	}
+}
+
+// read takes lines off the body and hands them to Kafka until the body ends. A line that has come in part only is no message, unless the
+// body's proper end completes it.
+func (s *stream) read() error {
+	buf := make([]byte, 0, streamRead)
+	skipping := false // within a line that is too long
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(make([]byte, 0, min(2*cap(buf), s.api.cfg.MaxLine+streamRead)), buf...)
+		}
+		s.in.Pace(len(buf) > 0 || skipping)
+		n, err := s.in.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		end := bytes.LastIndexByte(buf, '\n') + 1
+		if err == io.EOF {
+			end = len(buf)
+		}
+		lines, rest := buf[:end], buf[end:]
+		if skipping && end > 0 {
+			_, lines, _ = bytes.Cut(lines, []byte{'\n'})
+			skipping = false
+		}
+		if sendErr := s.send(lines); sendErr != nil {
+			return sendErr
+		}
+		switch {
+		case skipping:
+			rest = nil
+		case len(rest) > s.api.cfg.MaxLine:
+			if sendErr := s.push(&sent{messages: []produce.Message{s.tooLong()}}); sendErr != nil {
+				return sendErr
+			}
+			rest, skipping = nil, true
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if end > 0 {
+			s.in.Pace(false) // the next line's time begins with it
+		}
+		if cap(buf) > streamRead && len(rest) < streamRead/2 {
+			buf = make([]byte, 0, streamRead)
+		}
+		buf = append(buf[:0], rest...)
+	}
+}
+
+func (s *stream) tooLong() produce.Message {
+	m := s.params.message
+	m.Err = kafkarest.Errorf(kafkarest.CodeTooLarge, "The line is longer than %d bytes.", s.api.cfg.MaxLine)
+	return m
+}
+
+// send hands over the messages of whole lines, which are copied: Kafka keeps them for longer than the buffer does.
+func (s *stream) send(lines []byte) error {
+	if len(bytes.TrimSpace(lines)) == 0 {
+		return nil
+	}
+	lines = bytes.Clone(lines)
+	for len(lines) > 0 {
+		var messages []produce.Message
+		if messages, lines = s.take(lines); len(messages) == 0 {
+			continue
+		}
+		if err := s.push(&sent{messages: messages}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take makes the next batch of messages and gives the lines that are left.
+func (s *stream) take(lines []byte) ([]produce.Message, []byte) {
+	messages := make([]produce.Message, 0, min(bytes.Count(lines, []byte{'\n'})+1, streamBatch))
+	for len(lines) > 0 && len(messages) < streamBatch {
+		var line []byte
+		line, lines, _ = bytes.Cut(lines, []byte{'\n'})
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			messages = append(messages, s.api.line(s.params, line))
+		}
+	}
+	return messages, lines
+}
+
+// push prepares a batch, waits for its place in the window and sends it.
+func (s *stream) push(item *sent) error {
+	set := s.params.set
+	set.Messages, set.Patient = item.messages, true
+	item.batch, item.err = s.api.Produce.Prepare(s.ctx, &set)
+	if item.batch != nil {
+		item.batch.Send(nil)
+	}
+	select {
+	case s.window <- item:
+		return nil
+	case <-s.ctx.Done():
+		return httpapi.ErrInterrupted
+	}
+}
+
+// write answers in order until the reader has closed the window.
+func (s *stream) write() error {
+	for {
+		item, more, err := s.next()
+		if err != nil || !more {
+			return err
+		}
+		if err := s.answer(item); err != nil {
+			return err
+		}
+	}
+}
+
+// settle is how long the first answers wait for the end of the request: a short one gets the status that all of it deserves.
+const settle = 10 * time.Millisecond
+
+// next takes what comes next off the window. Answers that have been written do not wait for it.
+func (s *stream) next() (item *sent, more bool, err error) {
+	select {
+	case item, more = <-s.window:
+		return item, more, nil
+	default:
+	}
+	if s.out == nil && s.dirty {
+		timer := time.NewTimer(settle)
+		defer timer.Stop()
+		select {
+		case item, more = <-s.window:
+			return item, more, nil
+		case <-timer.C:
+		}
+	}
+	if err := s.flush(); err != nil {
+		return nil, false, err
+	}
+	item, more = <-s.window
+	return item, more, nil
+}
+
+// answer waits for a batch and writes its outcomes.
+func (s *stream) answer(item *sent) error {
+	if item.batch != nil && !item.batch.Settled() {
+		if err := s.flush(); err != nil {
+			return err
+		}
+		item.batch.Wait(s.ctx)
+	}
+	results := item.results()
+	for i := range results {
+		if results[i].Err == nil && s.params.minimal {
+			s.tally.add(nil, 0)
+		} else if s.params.minimal {
+			s.held = append(appendOutcome(s.held, targetOf(&item.messages[i]), &results[i], s.index, &s.tally), '\n')
+		} else {
+			s.held = append(appendOutcome(s.held, targetOf(&item.messages[i]), &results[i], -1, &s.tally), '\n')
+		}
+		s.index++
+	}
+	s.dirty = len(s.held) > 0
+	if len(s.held) < streamRead {
+		return nil
+	}
+	return s.flush()
+}
+
+// results are the outcomes of a batch, or one error for each of its messages.
+func (item *sent) results() []produce.Result {
+	if item.batch != nil {
+		return item.batch.Results()
+	}
+	results := make([]produce.Result, len(item.messages))
+	e := kafkarest.AsError(item.err)
+	for i := range results {
+		if results[i].Err = item.messages[i].Err; results[i].Err == nil {
+			results[i].Err = e
+		}
+	}
+	return results
+}
+
+// flush sends what there is. The status is out then: 207, since it is not known yet what it will be.
+func (s *stream) flush() error {
+	if !s.dirty {
+		return nil
+	}
+	if s.out == nil {
+		s.begin(http.StatusMultiStatus)
+	}
+	if _, err := s.out.Write(s.held); err != nil {
+		return err
+	}
+	s.held, s.dirty = s.held[:0], false
+	return s.out.Flush()
+}
+
+func (s *stream) begin(status int) {
+	s.call.Accept = typeNDJSON
+	if s.params.minimal {
+		s.call.Header().Set("Preference-Applied", "return=minimal")
+	}
+	s.out = s.call.Stream(status)
+}
+
+// finish writes the end of the reply. One that has not begun yet has the status that all of its messages deserve.
+func (s *stream) finish(readErr error) error {
+	if readErr != nil && s.out == nil && s.tally.stored+s.tally.failed == 0 {
+		return s.ending(readErr)
+	}
+	failed := strconv.Itoa(s.tally.failed)
+	switch {
+	case s.out != nil:
+		s.call.Header().Set(http.TrailerPrefix+failedHeader, failed)
+	case s.tally.stored+s.tally.failed == 0:
+		return unprocessable("The request has no messages.")
+	default:
+		if s.tally.failed > 0 {
+			s.call.Header().Set(failedHeader, failed)
+		}
+		status := s.tally.status()
+		if readErr != nil {
+			status = http.StatusMultiStatus
+		}
+		s.begin(status)
+	}
+	if readErr != nil {
+		f := classify(kafkarest.AsError(s.ending(readErr)))
+		s.held = append(append(f.append(append(s.held, `{"error":`...)), '}'), '\n')
+	}
+	s.held = s.tally.appendSummary(s.held)
+	_, err := s.out.Write(s.held)
+	return err
+}
+
+// ending says why reading ended before the body did.
+func (s *stream) ending(err error) error {
+	if errors.Is(err, httpapi.ErrInterrupted) {
+		return kafkarest.Errorf(kafkarest.CodeDraining, "The proxy is shutting down: messages behind the last one that is answered were not taken.")
+	}
+	return err
+}
