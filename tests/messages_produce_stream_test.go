@@ -372,6 +372,7 @@ func TestMessagesStreamKeepsTheConnection(t *testing.T) {
 			t.Fatalf("request %d: %v", n, err)
 		}
 		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
 		if err != nil || resp.StatusCode != 200 || !strings.Contains(string(body), `"stored":1`) {
 			t.Fatalf("request %d: %d %s %v", n, resp.StatusCode, body, err)
 		}

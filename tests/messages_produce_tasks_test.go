@@ -11,6 +11,7 @@ import (
 
 	"kafkarest/tests/harness"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -363,5 +364,53 @@ func TestIdempotencyKeyUnderWay(t *testing.T) {
 	eventually(t, 10*time.Second, "stored", func() bool { return p.Do("PUT", "/messages/"+late, "x", "Idempotency-Key", "k4").Status == 200 })
 	if got := values(harness.ReadLog(t, b, late)); got != "x " {
 		t.Errorf("stored %s", got)
+	}
+}
+
+// Somebody deletes the topic of tasks: after a moment tasks are taken again.
+func TestTopicOfTasksDeleted(t *testing.T) {
+	eachBroker(t, func(t *testing.T, b broker) {
+		settings := ownTasks()
+		p := startProxy(t, b, settings)
+		topic := harness.CreateTopic(t, b, 1)
+		final(t, &p.Endpoint, accept(t, &p.Endpoint, "/messages/"+topic, "x"))
+		if _, err := harness.Admin(t, b).DeleteTopic(t.Context(), settings["tasks.topic"]); err != nil {
+			t.Fatal(err)
+		}
+		var location string
+		eventually(t, 30*time.Second, "accepted again", func() bool {
+			r := p.Do("POST", "/messages/"+topic, "x", "Prefer", "respond-async")
+			if r.Status != 202 && r.Status != 503 {
+				t.Errorf("%d %s", r.Status, r.Body)
+			}
+			location = r.Header.Get("Location")
+			return r.Status == 202
+		})
+		if task := final(t, &p.Endpoint, location); task.Status != "delivered" {
+			t.Errorf("%+v", task)
+		}
+	})
+}
+
+// A proxy that may not create the topic keeps tasks in memory, and says so from the start.
+func TestTasksWithoutPermission(t *testing.T) {
+	b := harness.FakeBroker(t, 1)
+	topic := harness.CreateTopic(t, b, 1)
+	b.Fake.ControlKey(int16(kmsg.CreateTopics), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		b.Fake.KeepControl()
+		resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
+		for _, rt := range req.(*kmsg.CreateTopicsRequest).Topics {
+			out := kmsg.NewCreateTopicsResponseTopic()
+			out.Topic, out.ErrorCode = rt.Topic, kerr.TopicAuthorizationFailed.Code
+			resp.Topics = append(resp.Topics, out)
+		}
+		return resp, nil, true
+	})
+	p := startProxy(t, b, ownTasks())
+	eventually(t, 10*time.Second, "said", func() bool {
+		return strings.Contains(p.Do("GET", "/tasks", "").Body, `"durable":false,"reason":"the proxy may not create`)
+	})
+	if task := final(t, &p.Endpoint, accept(t, &p.Endpoint, "/messages/"+topic, "x")); task.Status != "delivered" {
+		t.Errorf("%+v", task)
 	}
 }

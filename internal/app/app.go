@@ -239,7 +239,7 @@ func (a *App) close(ctx context.Context) error {
 		errs = append(errs, a.consumers.Close(leave))
 		cancel()
 	}
-	a.messages.close(ctx)
+	errs = append(errs, a.messages.close(ctx))
 	if a.schemas != nil {
 		a.schemas.Close()
 	}

@@ -49,10 +49,12 @@ func (m *messaging) drain() {
 	}
 }
 
-// close ends the rooms, once no request is under way any more.
-func (m *messaging) close(ctx context.Context) {
+// close ends the rooms, once no request is under way any more, and reports what could not be finished.
+func (m *messaging) close(ctx context.Context) (err error) {
 	if m.queues != nil {
-		m.queues.Close()
+		leave, cancel := context.WithTimeout(ctx, leaveTimeout)
+		err = m.queues.Close(leave)
+		cancel()
 		m.reader.Close()
 	}
 	if m.tasks != nil {
@@ -60,6 +62,7 @@ func (m *messaging) close(ctx context.Context) {
 		m.tasks.Close(settle)
 		cancel()
 	}
+	return err
 }
 
 func messagesConfig(cfg *config.Config) messages.Config {

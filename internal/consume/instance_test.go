@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,7 +13,6 @@ import (
 	"kafkarest/internal/format"
 
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -37,7 +37,10 @@ func TestStates(t *testing.T) {
 		"seek":           func(i *Instance) error { return i.Seek([]Position{{one[0], 0}}) },
 		"seek nothing":   func(i *Instance) error { return i.Seek(nil) },
 		"seek to end":    func(i *Instance) error { return i.SeekEnds(t.Context(), one, Latest) },
-		"times":          func(i *Instance) error { _, err := i.PositionsAt(t.Context(), []PositionAt{{one[0], time.Now()}}); return err },
+		"times": func(i *Instance) error {
+			_, err := i.PositionsAt(t.Context(), []PositionAt{{one[0], time.Now()}})
+			return err
+		},
 		"commit":         func(i *Instance) error { return i.Commit(t.Context(), []Committed{{one[0], 0, ""}}) },
 		"commit nothing": func(i *Instance) error { return i.Commit(t.Context(), nil) },
 		"received":       func(i *Instance) error { return i.CommitReceived(t.Context()) },
@@ -245,14 +248,30 @@ func TestCommittedErrors(t *testing.T) {
 	if err := i.Commit(t.Context(), []Committed{{TopicPartition{"t", 0}, 1, "m"}}); err != nil {
 		t.Fatal(err)
 	}
-	fault := r.b.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Topic: "t", Err: kerr.TopicAuthorizationFailed, Count: -1})
+	var failing atomic.Bool
+	failing.Store(true)
+	id := r.b.Cluster().TopicInfo("t").TopicID
+	r.b.Cluster().ControlKey(int16(kmsg.OffsetFetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		if !failing.Load() {
+			r.b.Cluster().DropControl()
+			return nil, nil, false
+		}
+		r.b.Cluster().KeepControl()
+		group, topic, partition := kmsg.NewOffsetFetchResponseGroup(), kmsg.NewOffsetFetchResponseGroupTopic(), kmsg.NewOffsetFetchResponseGroupTopicPartition()
+		partition.Offset, partition.ErrorCode = -1, kerr.TopicAuthorizationFailed.Code
+		topic.Topic, topic.TopicID, topic.Partitions = "t", id, append(topic.Partitions, partition)
+		group.Group, group.Topics = "g", append(group.Topics, topic)
+		resp := req.ResponseKind().(*kmsg.OffsetFetchResponse)
+		resp.Groups = append(resp.Groups, group)
+		return resp, nil, true
+	})
 	if list, err := i.Committed(t.Context(), []TopicPartition{{"t", 0}}); codeOf(err) != kafkarest.CodeForbidden {
 		t.Errorf("%v %v", list, err)
 	}
 	if d, err := i.Read(t.Context(), ReadOptions{Wait: 100 * time.Millisecond}); err == nil {
 		t.Errorf("a read began at offset %v", d.Records)
 	}
-	fault.Remove()
+	failing.Store(false)
 	if got := received(t, i, 1); got[0] != "b" {
 		t.Errorf("%q", got)
 	}
@@ -391,3 +410,29 @@ func TestLostReadsOfAGoneClient(t *testing.T) {
 	}
 }
 
+// TestSeekAtOnce: a partition can be sought from the moment at which it shows among the assigned ones.
+func TestSeekAtOnce(t *testing.T) {
+	r := newRig(t, Config{})
+	r.topic(t, "t", 1)
+	r.store(t, "t", 0, "0", "1", "2")
+	for n := range 60 {
+		i := r.create(t, fmt.Sprint("g", n), Options{})
+		if err := i.Subscribe([]string{"t"}); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(10 * time.Second); len(i.Assignment()) == 0; {
+			if time.Now().After(deadline) {
+				t.Fatal("nothing is assigned")
+			}
+		}
+		if err := i.Seek([]Position{{TopicPartition{"t", 0}, 2}}); err != nil {
+			t.Fatal(err)
+		}
+		if got := received(t, i, 1); got[0] != "2" {
+			t.Fatalf("attempt %d: %q came after a seek to 2", n, got)
+		}
+		if err := r.m.Delete(i.Group(), i.Name()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

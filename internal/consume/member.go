@@ -66,12 +66,18 @@ func (i *Instance) assignedAt(ctx context.Context, offsets map[string]map[int32]
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if i.opts.Reset == None && len(begin) > 0 && i.cancelPoll != nil {
+		i.cancelPoll() // the read that waits fails now
+	}
 	for topic, partitions := range offsets {
 		for p, o := range partitions {
 			at := o.EpochOffset().Offset
 			if found, ok := begin[TopicPartition{topic, p}]; ok {
 				at = found
 				partitions[p] = kgo.NewOffset().At(found)
+				if i.opts.Reset == None {
+					at = -1
+				}
 			}
 			tp := topicPartition{topic, p}
 			i.assigned[tp] = newPartition(tp, at)
@@ -80,9 +86,10 @@ func (i *Instance) assignedAt(ctx context.Context, offsets map[string]map[int32]
 	return offsets, nil
 }
 
-// resetPositions asks the brokers where the reset policy begins. With policy none there is no answer, and reading fails.
+// resetPositions asks the brokers where the reset policy begins. With the policy none that is where a member's client may fetch in vain until
+// it is sought: each read fails until then (resolve).
 func (i *Instance) resetPositions(ctx context.Context, partitions []TopicPartition) (map[TopicPartition]int64, error) {
-	if len(partitions) == 0 || i.opts.Reset == None {
+	if len(partitions) == 0 {
 		return nil, nil
 	}
 	ctx, cancel := i.m.cluster.Deadline(ctx)
@@ -156,8 +163,12 @@ func (i *Instance) resolve(ctx context.Context) error {
 			open = append(open, TopicPartition{tp.topic, tp.partition})
 		}
 	}
-	due := i.mode == manual && len(open) > 0 && time.Since(i.resolved) > time.Second
+	group := i.mode != manual
+	due := !group && len(open) > 0 && time.Since(i.resolved) > time.Second
 	i.mu.Unlock()
+	if group && len(open) > 0 && i.opts.Reset == None {
+		return errUndefined(open[0].Topic, open[0].Partition)
+	}
 	if !due {
 		return nil
 	}
@@ -180,6 +191,10 @@ func (i *Instance) resolve(ctx context.Context) error {
 	return nil
 }
 
+func errUndefined(topic string, partition int32) error {
+	return illegalState(fmt.Sprintf("Undefined offset with no reset policy for partition %s-%d: seek it first", topic, partition))
+}
+
 // begin gives the committed offsets of the group, and for the rest what the reset policy says.
 func (i *Instance) begin(ctx context.Context, partitions []TopicPartition) (map[TopicPartition]int64, error) {
 	committed, err := i.committed(ctx, partitions)
@@ -197,7 +212,7 @@ func (i *Instance) begin(ctx context.Context, partitions []TopicPartition) (map[
 		}
 	}
 	if len(rest) > 0 && i.opts.Reset == None {
-		return nil, illegalState(fmt.Sprintf("Undefined offset with no reset policy for partition %s-%d: seek it first", rest[0].Topic, rest[0].Partition))
+		return nil, errUndefined(rest[0].Topic, rest[0].Partition)
 	}
 	found, err := i.resetPositions(ctx, rest)
 	maps.Copy(begin, found)

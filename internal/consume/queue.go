@@ -77,8 +77,9 @@ func (qs *Queues) Unfit() int64 { return qs.unfit.Load() }
 // Drain ends waiting: the proxy is about to close. Acknowledgements are still taken.
 func (qs *Queues) Drain() { qs.drainOne.Do(func() { close(qs.drain) }) }
 
-// Close commits what is acknowledged and leaves every group, many at a time.
-func (qs *Queues) Close() {
+// Close commits what is acknowledged and leaves every group, and waits for that until ctx ends. What has not left by then is
+// reported; the group's session time-out removes it.
+func (qs *Queues) Close(ctx context.Context) error {
 	qs.Drain()
 	qs.mu.Lock()
 	qs.closed = true
@@ -86,18 +87,23 @@ func (qs *Queues) Close() {
 	qs.queues = nil
 	qs.mu.Unlock()
 	qs.stop()
-	var wg sync.WaitGroup
-	limit := make(chan struct{}, 64)
-	for _, q := range all {
-		limit <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-limit }()
-			q.close()
-		})
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		var wg sync.WaitGroup
+		for _, q := range all {
+			wg.Go(q.close)
+		}
+		wg.Wait()
+		qs.wg.Wait()
+		qs.fetcher.close()
+	}()
+	select {
+	case <-left:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("queues had not left their groups: %w", ctx.Err())
 	}
-	wg.Wait()
-	qs.wg.Wait()
-	qs.fetcher.close()
 }
 
 // Open gives the queue of a topic for a consumer, and joins the consumer's group if this node has not. from says where a group begins that

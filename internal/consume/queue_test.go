@@ -18,8 +18,17 @@ func (b *readerBench) queues(cfg QueueConfig) *Queues {
 	b.t.Helper()
 	cfg.SessionTimeout = 6 * time.Second
 	qs := NewQueues(cfg, b.cluster)
-	b.t.Cleanup(qs.Close)
+	b.t.Cleanup(func() { b.close(qs) })
 	return qs
+}
+
+func (b *readerBench) close(qs *Queues) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := qs.Close(ctx); err != nil {
+		b.t.Error(err)
+	}
 }
 
 func (b *readerBench) open(qs *Queues, topic string) *Queue {
@@ -78,7 +87,7 @@ func TestQueueHandsOutOnceAndRemembers(t *testing.T) {
 			}
 		}
 	}
-	qs.Close() // as at a regular end
+	b.close(qs) // as at a regular end
 	other := b.queues(QueueConfig{})
 	h = b.receive(b.open(other, topic), 10, AnyWait)
 	if want := []string{"0", "2", "5", "6", "7", "8"}; !slices.Equal(h.values(), want) {
@@ -348,7 +357,7 @@ func TestQueuesLimitAndIdle(t *testing.T) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	qs.Close()
+	b.close(qs)
 	_, err = qs.Open(t.Context(), topic, "other", "")
 	wantCode(t, "after the end", err, kafkarest.CodeDraining)
 }

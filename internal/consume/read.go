@@ -463,7 +463,7 @@ func (i *Instance) takeOver(fetches kgo.Fetches) error {
 	})
 	fetches.EachPartition(func(ftp kgo.FetchTopicPartition) {
 		of := i.assigned[topicPartition{ftp.Topic, ftp.Partition}]
-		if n := len(ftp.Records); of != nil && n > 0 {
+		if n := len(ftp.Records); of != nil && n > 0 && of.next >= 0 {
 			i.pending = append(i.pending, chunk{of, ftp.Records})
 			of.fetch, of.seen = ftp.Records[n-1].Offset+1, true
 		}

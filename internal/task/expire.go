@@ -7,7 +7,7 @@ import (
 
 // expiryHeap holds the entries that are to expire, the first on top. One that has gone, or whose time has moved, is passed over when it
 // comes up.
-type expiryHeap []expiring
+type expiryHeap []expiring //nolint:recvcheck // container/heap has it so
 
 type expiring struct {
 	at int64
@@ -19,7 +19,7 @@ func (h expiryHeap) Less(i, j int) bool { return h[i].at < h[j].at }
 func (h expiryHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 
 // Push is for container/heap.
-func (h *expiryHeap) Push(x any) { *h = append(*h, x.(expiring)) }
+func (h *expiryHeap) Push(x any) { *h = append(*h, x.(expiring)) } //nolint:forcetypeassert // nothing else is pushed
 
 // Pop is for container/heap.
 func (h *expiryHeap) Pop() any {
@@ -50,13 +50,16 @@ func (s *Store) tend() {
 	}
 }
 
+// orphanedFor is how long the records of a node that is no more stay in the topic beyond their time: its own process would have removed them.
+const orphanedFor = time.Hour
+
 // sweep removes what has expired, and settles pending tasks whose node says nothing any more.
 func (s *Store) sweep() {
 	var over []*entry
 	s.mu.Lock()
 	now := s.clock()
 	for len(s.expiry) > 0 && s.expiry[0].at <= now {
-		x := heap.Pop(&s.expiry).(expiring)
+		x := heap.Pop(&s.expiry).(expiring) //nolint:forcetypeassert // nothing else is in it
 		e := x.e
 		switch {
 		case s.tasks[e.id] != e || e.expires != x.at:
@@ -65,7 +68,7 @@ func (s *Store) sweep() {
 			s.ended(e)
 		default:
 			s.remove(e)
-			if e.node == s.cfg.Node {
+			if e.node == s.cfg.Node || s.cfg.Now().Sub(time.UnixMilli(e.finished)) > s.cfg.Retention+orphanedFor {
 				over = append(over, e)
 			}
 		}

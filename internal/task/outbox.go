@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	perHost   = 4  // attempts at one host at a time, so that one that hangs takes no other's place
-	atOnce    = 64 // attempts at a time
-	hostQueue = time.Second
+	perHost  = 4                      // attempts at one host at a time, so that one that hangs takes no other's place
+	atOnce   = 64                     // attempts at a time
+	hostBusy = 100 * time.Millisecond // until a host is looked at again that has as many as it may
 )
 
 // outbox sends the callbacks of final tasks. What is in it lies in the topic of tasks: it is filled again after a restart. Where tasks are in
@@ -130,14 +130,14 @@ func (o *outbox) next() (*entry, time.Duration) {
 		if o.due[0].at > now {
 			return nil, time.Duration(o.due[0].at-now) * time.Millisecond
 		}
-		x := heap.Pop(&o.due).(expiring)
+		x := heap.Pop(&o.due).(expiring) //nolint:forcetypeassert // nothing else is in it
 		e, c := x.e, x.e.callback
 		if o.store.tasks[e.id] != e || c == nil || c.state != CallbackWaiting || c.queued != x.at || c.busy || !o.mine(e) {
 			continue
 		}
 		host := hostOf(c.url)
 		if o.hosts[host] >= perHost {
-			c.queued = now + hostQueue.Milliseconds()/10
+			c.queued = now + hostBusy.Milliseconds()
 			heap.Push(&o.due, expiring{c.queued, e})
 			continue
 		}

@@ -38,7 +38,7 @@ type Store struct {
 
 	opening chan struct{} // holds a token while the topic is being opened
 	stop    context.CancelFunc
-	ctx     context.Context // of what runs behind requests; ends with Close
+	ctx     context.Context //nolint:containedctx // of what runs behind requests; ends with Close
 	wg      sync.WaitGroup
 
 	mu      sync.Mutex
@@ -224,9 +224,9 @@ func keyOf(b Beginning) (key [16]byte) {
 }
 
 // again answers a key that is known. s.mu is held.
-func (s *Store) again(first *entry, print [32]byte) (*Task, error) {
+func (s *Store) again(first *entry, mark [32]byte) (*Task, error) {
 	switch {
-	case first.idem.print != print:
+	case first.idem.print != mark:
 		return nil, kafkarest.Errorf(kafkarest.CodeKeyReused, "This Idempotency-Key came with another request before: use a new key for a new request.")
 	case first.status == Pending:
 		return nil, &kafkarest.Error{Code: kafkarest.CodeKeyInUse, RetryAfter: time.Second,

@@ -16,6 +16,8 @@ import (
 type tail struct {
 	store  *Store
 	client *kgo.Client
+	ctx    context.Context //nolint:containedctx // of reading: it ends with the store, or when the topic is gone
+	stop   context.CancelFunc
 	ends   map[int32]int64 // where partitions ended when reading began, those that are not reached yet
 	loaded chan struct{}   // closed when all were
 }
@@ -57,6 +59,7 @@ func (s *Store) follow(ctx context.Context) (*tail, error) {
 	if err != nil {
 		return nil, fmt.Errorf("a client for the topic of tasks: %w", err)
 	}
+	t.ctx, t.stop = context.WithCancel(s.ctx)
 	return t, nil
 }
 
@@ -65,13 +68,14 @@ const silence = 3 * time.Second
 
 func (t *tail) run() {
 	defer t.client.Close()
+	defer t.stop()
 	last := time.Now()
-	for t.store.ctx.Err() == nil {
+	for t.ctx.Err() == nil {
 		if !t.isLoaded() && (len(t.ends) == 0 || time.Since(last) > silence && t.answers()) {
 			t.store.adopt()
 			close(t.loaded)
 		}
-		ctx, cancel := t.store.ctx, context.CancelFunc(func() {})
+		ctx, cancel := t.ctx, context.CancelFunc(func() {})
 		if !t.isLoaded() {
 			ctx, cancel = context.WithTimeout(ctx, silence)
 		}
@@ -90,7 +94,7 @@ func (t *tail) run() {
 
 // answers reports whether the partitions that are not read to their end have leaders that answer: their silence means something then.
 func (t *tail) answers() bool {
-	ctx, cancel := context.WithTimeout(t.store.ctx, silence)
+	ctx, cancel := context.WithTimeout(t.ctx, silence)
 	defer cancel()
 	out, err := kafka.Await(ctx, func(ctx context.Context) (kadm.ListedOffsets, error) {
 		return t.store.cluster.Admin().ListEndOffsets(ctx, t.store.cfg.Topic)
@@ -103,7 +107,7 @@ func (t *tail) failures(fetches *kgo.Fetches) {
 	fetches.EachError(func(_ string, _ int32, err error) {
 		switch {
 		case isForbidden(err):
-			t.store.toMemory(fmt.Sprintf("the proxy may not read the topic %s", t.store.cfg.Topic), err)
+			t.store.toMemory("the proxy may not read the topic "+t.store.cfg.Topic, err)
 			t.ends = nil
 		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, kgo.ErrClientClosed):
 		default:

@@ -70,7 +70,7 @@ func (s *Store) rehearse(ctx context.Context) {
 		err = out.Error()
 	}
 	if isForbidden(err) {
-		s.toMemory(fmt.Sprintf("the proxy may not create the topic %s", s.cfg.Topic), err)
+		s.toMemory("the proxy may not create the topic "+s.cfg.Topic, err)
 	}
 }
 
@@ -124,7 +124,10 @@ func (s *Store) settledMode(create bool) bool {
 
 // open finds or makes the topic, and reads it to its end.
 func (s *Store) open(ctx context.Context, create bool) error {
-	if s.tail == nil {
+	s.mu.Lock()
+	t := s.tail
+	s.mu.Unlock()
+	if t == nil {
 		exists, err := s.exists(ctx)
 		if err == nil && !exists && create {
 			err = s.create(ctx)
@@ -132,7 +135,7 @@ func (s *Store) open(ctx context.Context, create bool) error {
 		}
 		switch {
 		case isForbidden(err):
-			s.toMemory(fmt.Sprintf("the proxy may not create or see the topic %s", s.cfg.Topic), err)
+			s.toMemory("the proxy may not create or see the topic "+s.cfg.Topic, err)
 			return nil
 		case err != nil:
 			return errUnavailable(err)
@@ -142,8 +145,7 @@ func (s *Store) open(ctx context.Context, create bool) error {
 			s.mu.Unlock()
 			return nil
 		}
-		t, err := s.follow(ctx)
-		if err != nil {
+		if t, err = s.followSoon(ctx); err != nil {
 			return errUnavailable(err)
 		}
 		s.mu.Lock()
@@ -152,10 +154,28 @@ func (s *Store) open(ctx context.Context, create bool) error {
 		s.wg.Go(t.run)
 	}
 	select {
-	case <-s.tail.loaded:
+	case <-t.loaded:
 		return nil
 	case <-ctx.Done():
 		return errUnavailable(ctx.Err())
+	}
+}
+
+// followSoon is follow for a topic that may just have been made, of which not every broker has heard yet.
+func (s *Store) followSoon(ctx context.Context) (*tail, error) {
+	const again = 50 * time.Millisecond
+	for {
+		t, err := s.follow(ctx)
+		if err == nil || !kafka.IsUnknownTopic(err) && !kerr.IsRetriable(err) {
+			return t, err
+		}
+		timer := time.NewTimer(again)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, err
+		}
 	}
 }
 
@@ -244,6 +264,18 @@ func (s *Store) write(e *entry, value []byte, done func(error)) {
 	})
 }
 
+// topicGone is for a topic that somebody has deleted: the next task makes it anew. What is in memory stays there.
+func (s *Store) topicGone() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mode != modeTopic {
+		return
+	}
+	s.cfg.Log.Warn("the topic of tasks is gone: tasks of before will not survive a restart", "topic", s.cfg.Topic)
+	s.tail.stop()
+	s.tail, s.mode = nil, modeUnknown
+}
+
 // writeNow is write that waits.
 func (s *Store) writeNow(ctx context.Context, e *entry, value []byte) error {
 	written := make(chan error, 1)
@@ -253,8 +285,11 @@ func (s *Store) writeNow(ctx context.Context, e *entry, value []byte) error {
 		if err == nil {
 			return nil
 		}
+		if kafka.IsUnknownTopic(err) {
+			s.topicGone()
+		}
 		if isForbidden(err) {
-			s.toMemory(fmt.Sprintf("the proxy may not write to the topic %s", s.cfg.Topic), err)
+			s.toMemory("the proxy may not write to the topic "+s.cfg.Topic, err)
 			return nil
 		}
 		return errUnavailable(err)

@@ -60,7 +60,7 @@ type stream struct {
 	call   *httpapi.Call
 	params *params
 	in     *httpapi.BodyStream
-	ctx    context.Context // ends when there is no more use in going on
+	ctx    context.Context //nolint:containedctx // ends when there is no more use in going on
 	cancel context.CancelFunc
 	window chan *sent
 
@@ -263,14 +263,15 @@ func (s *stream) answer(item *sent) error {
 	}
 	results := item.results()
 	for i := range results {
-		if results[i].Err == nil && s.params.minimal {
-			s.tally.add(nil, 0)
-		} else if s.params.minimal {
-			s.held = append(appendOutcome(s.held, targetOf(&item.messages[i]), &results[i], s.index, &s.tally), '\n')
-		} else {
-			s.held = append(appendOutcome(s.held, targetOf(&item.messages[i]), &results[i], -1, &s.tally), '\n')
+		index := int64(-1)
+		if s.params.minimal {
+			index = s.index
 		}
-		s.index++
+		if s.index++; s.params.minimal && results[i].Err == nil {
+			s.tally.add(nil, 0)
+			continue
+		}
+		s.held = append(appendOutcome(s.held, targetOf(&item.messages[i]), &results[i], index, &s.tally), '\n')
 	}
 	s.dirty = len(s.held) > 0
 	if len(s.held) < streamRead {
