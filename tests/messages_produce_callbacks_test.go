@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -47,7 +48,7 @@ func (r *receiver) serve(w http.ResponseWriter, req *http.Request) {
 	if err != nil {
 		return // the sender was killed
 	}
-	id, stamp := req.Header.Get("webhook-id"), req.Header.Get("webhook-timestamp")
+	id, stamp := req.Header.Get("Webhook-Id"), req.Header.Get("Webhook-Timestamp")
 	n, err := strconv.ParseInt(stamp, 10, 64)
 	if age := time.Since(time.Unix(n, 0)); err != nil || age > time.Minute || age < -time.Minute {
 		r.t.Errorf("timestamp %q", stamp)
@@ -59,7 +60,7 @@ func (r *receiver) serve(w http.ResponseWriter, req *http.Request) {
 		fmt.Fprintf(mac, "%s.%s.%s", id, stamp, body)
 		want = append(want, "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 	}
-	if got := req.Header.Get("webhook-signature"); got != strings.Join(want, " ") {
+	if got := req.Header.Get("Webhook-Signature"); got != strings.Join(want, " ") {
 		r.t.Errorf("signature %s, want %s", got, want)
 	}
 	task := taskOf(r.t, harness.Reply{Body: string(body)})
@@ -69,9 +70,7 @@ func (r *receiver) serve(w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.attempts[id]++
-	for name, values := range r.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), r.header)
 	status := r.answer(id, r.attempts[id])
 	w.WriteHeader(status)
 	if status < 300 {

@@ -37,7 +37,10 @@ func TestStates(t *testing.T) {
 		"seek":           func(i *Instance) error { return i.Seek([]Position{{one[0], 0}}) },
 		"seek nothing":   func(i *Instance) error { return i.Seek(nil) },
 		"seek to end":    func(i *Instance) error { return i.SeekEnds(t.Context(), one, Latest) },
-		"times":          func(i *Instance) error { _, err := i.PositionsAt(t.Context(), []PositionAt{{one[0], time.Now()}}); return err },
+		"times": func(i *Instance) error {
+			_, err := i.PositionsAt(t.Context(), []PositionAt{{one[0], time.Now()}})
+			return err
+		},
 		"commit":         func(i *Instance) error { return i.Commit(t.Context(), []Committed{{one[0], 0, ""}}) },
 		"commit nothing": func(i *Instance) error { return i.Commit(t.Context(), nil) },
 		"received":       func(i *Instance) error { return i.CommitReceived(t.Context()) },
@@ -390,4 +393,3 @@ func TestLostReadsOfAGoneClient(t *testing.T) {
 		}
 	}
 }
-

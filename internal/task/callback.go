@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -53,7 +54,7 @@ func (c *callback) snapshot() *Callback {
 
 // tried gives the callback after an attempt.
 func (c *callback) tried(a Attempt, retries []time.Duration, after time.Duration, random func() float64) *callback {
-	out := &callback{url: c.url, state: CallbackWaiting, count: c.count + 1, attempts: append(c.attempts[:len(c.attempts):len(c.attempts)], a)}
+	out := &callback{url: c.url, state: CallbackWaiting, count: c.count + 1, attempts: append(slices.Clip(c.attempts), a)}
 	if n := len(out.attempts); n > attemptsKept {
 		out.attempts = out.attempts[n-attemptsKept:]
 	}
@@ -126,9 +127,9 @@ func (s *sender) attempt(ctx context.Context, t *Task) (a Attempt, retryAfter ti
 	id := t.ID.String()
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", userAgent)
-	req.Header.Set("webhook-id", id)
-	req.Header.Set("webhook-timestamp", strconv.FormatInt(a.At.Unix(), 10))
-	req.Header.Set("webhook-signature", signature(s.secrets, id, a.At, body))
+	req.Header.Set("Webhook-Id", id)
+	req.Header.Set("Webhook-Timestamp", strconv.FormatInt(a.At.Unix(), 10))
+	req.Header.Set("Webhook-Signature", signature(s.secrets, id, a.At, body))
 	resp, err := s.client.Do(req)
 	if err != nil {
 		a.Error = reason(err)

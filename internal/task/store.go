@@ -224,9 +224,9 @@ func keyOf(b Beginning) (key [16]byte) {
 }
 
 // again answers a key that is known. s.mu is held.
-func (s *Store) again(first *entry, print [32]byte) (*Task, error) {
+func (s *Store) again(first *entry, request [32]byte) (*Task, error) {
 	switch {
-	case first.idem.print != print:
+	case first.idem.print != request:
 		return nil, kafkarest.Errorf(kafkarest.CodeKeyReused, "This Idempotency-Key came with another request before: use a new key for a new request.")
 	case first.status == Pending:
 		return nil, &kafkarest.Error{Code: kafkarest.CodeKeyInUse, RetryAfter: time.Second,

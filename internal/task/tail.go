@@ -103,7 +103,7 @@ func (t *tail) failures(fetches *kgo.Fetches) {
 	fetches.EachError(func(_ string, _ int32, err error) {
 		switch {
 		case isForbidden(err):
-			t.store.toMemory(fmt.Sprintf("the proxy may not read the topic %s", t.store.cfg.Topic), err)
+			t.store.toMemory("the proxy may not read the topic "+t.store.cfg.Topic, err)
 			t.ends = nil
 		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, kgo.ErrClientClosed):
 		default:

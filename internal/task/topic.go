@@ -70,7 +70,7 @@ func (s *Store) rehearse(ctx context.Context) {
 		err = out.Error()
 	}
 	if isForbidden(err) {
-		s.toMemory(fmt.Sprintf("the proxy may not create the topic %s", s.cfg.Topic), err)
+		s.toMemory("the proxy may not create the topic "+s.cfg.Topic, err)
 	}
 }
 
@@ -132,7 +132,7 @@ func (s *Store) open(ctx context.Context, create bool) error {
 		}
 		switch {
 		case isForbidden(err):
-			s.toMemory(fmt.Sprintf("the proxy may not create or see the topic %s", s.cfg.Topic), err)
+			s.toMemory("the proxy may not create or see the topic "+s.cfg.Topic, err)
 			return nil
 		case err != nil:
 			return errUnavailable(err)
@@ -254,7 +254,7 @@ func (s *Store) writeNow(ctx context.Context, e *entry, value []byte) error {
 			return nil
 		}
 		if isForbidden(err) {
-			s.toMemory(fmt.Sprintf("the proxy may not write to the topic %s", s.cfg.Topic), err)
+			s.toMemory("the proxy may not write to the topic "+s.cfg.Topic, err)
 			return nil
 		}
 		return errUnavailable(err)

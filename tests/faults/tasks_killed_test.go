@@ -172,10 +172,10 @@ func newHookReceiver(t testing.TB) *hookReceiver {
 			return // its sender was killed
 		}
 		h.attempts.Add(1)
-		id := r.Header.Get("webhook-id")
+		id := r.Header.Get("Webhook-Id")
 		mac := hmac.New(sha256.New, key)
-		fmt.Fprintf(mac, "%s.%s.%s", id, r.Header.Get("webhook-timestamp"), body)
-		if got := r.Header.Get("webhook-signature"); got != "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)) {
+		fmt.Fprintf(mac, "%s.%s.%s", id, r.Header.Get("Webhook-Timestamp"), body)
+		if got := r.Header.Get("Webhook-Signature"); got != "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)) {
 			t.Errorf("callback of %s: signature %s", id, got)
 		}
 		if rand.IntN(2) == 0 {

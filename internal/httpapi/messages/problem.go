@@ -100,10 +100,10 @@ func classify(err *kafkarest.Error) failure {
 
 // isRetriable reports whether the same request may succeed later without any harm: not when the outcome is unknown.
 func isRetriable(code kafkarest.Code, err *kafkarest.Error) bool {
-	switch status := code.Status(); {
-	case code == kafkarest.CodeInDoubt:
+	switch status := code.Status(); code {
+	case kafkarest.CodeInDoubt:
 		return false
-	case code == kafkarest.CodeKeyInUse, code == kafkarest.CodeTaskPending, code == kafkarest.CodeTimeout:
+	case kafkarest.CodeKeyInUse, kafkarest.CodeTaskPending, kafkarest.CodeTimeout:
 		return true
 	default:
 		return err.RetryAfter > 0 || status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout

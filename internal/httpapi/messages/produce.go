@@ -143,7 +143,7 @@ func (a *API) fill(m *produce.Message, p *params, body []byte, contentType strin
 			m.Headers = p.kept[:]
 			return nil
 		}
-		m.Headers = append(m.Headers[:len(m.Headers):len(m.Headers)], kept)
+		m.Headers = append(slices.Clip(m.Headers), kept)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"time"
 
 	"kafkarest"
@@ -69,10 +70,8 @@ type envelope struct {
 type names []string
 
 func (n *names) once(name string) error {
-	for _, seen := range *n {
-		if seen == name {
-			return kafkarest.Errorf(kafkarest.CodeBadRequest, "Duplicate field '%s'", name)
-		}
+	if slices.Contains(*n, name) {
+		return kafkarest.Errorf(kafkarest.CodeBadRequest, "Duplicate field '%s'", name)
 	}
 	*n = append(*n, name)
 	return nil

@@ -109,7 +109,8 @@ func appendOffsets(b []byte, to func(i int) target, results []produce.Result, t 
 	return append(b, ']')
 }
 
-// appendOutcome writes one: {"topic","partition","offset","timestamp"}, or {"topic","error":{…}}, with the partition if it was chosen. index numbers it when it is not less than 0.
+// appendOutcome writes one: {"topic","partition","offset","timestamp"}, or {"topic","error":{…}}, with the partition if it was
+// chosen. index numbers it when it is not less than 0.
 func appendOutcome(b []byte, to target, r *produce.Result, index int64, t *tally) []byte {
 	b = append(b, '{')
 	if index >= 0 {

@@ -263,11 +263,12 @@ func (s *stream) answer(item *sent) error {
 	}
 	results := item.results()
 	for i := range results {
-		if results[i].Err == nil && s.params.minimal {
+		switch {
+		case results[i].Err == nil && s.params.minimal:
 			s.tally.add(nil, 0)
-		} else if s.params.minimal {
+		case s.params.minimal:
 			s.held = append(appendOutcome(s.held, targetOf(&item.messages[i]), &results[i], s.index, &s.tally), '\n')
-		} else {
+		default:
 			s.held = append(appendOutcome(s.held, targetOf(&item.messages[i]), &results[i], -1, &s.tally), '\n')
 		}
 		s.index++
