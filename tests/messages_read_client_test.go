@@ -145,7 +145,7 @@ func (m messageReader) open(path, accept string, headers ...string) *stream {
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	resp, err := (&http.Client{Transport: &http.Transport{}}).Do(req) //nolint:bodyclose // by the goroutine below
+	resp, err := (&http.Client{Transport: &http.Transport{}}).Do(req)
 	if err != nil {
 		m.T.Fatal(err)
 	}

@@ -13,7 +13,8 @@ const OrderSchema = `{"type":"record","name":"Order","namespace":"bench","fields
 	`{"name":"id","type":"long"},{"name":"customer","type":"string"},{"name":"mail","type":["null","string"]},{"name":"price","type":"double"},` +
 	`{"name":"count","type":"int"},{"name":"paid","type":"boolean"},` +
 	`{"name":"state","type":{"type":"enum","name":"State","symbols":["NEW","SENT","DONE"]}},` +
-	`{"name":"tags","type":{"type":"array","items":"string"}},{"name":"note","type":"string"},{"name":"at","type":{"type":"long","logicalType":"timestamp-millis"}}]}`
+	`{"name":"tags","type":{"type":"array","items":"string"}},{"name":"note","type":"string"},` +
+	`{"name":"at","type":{"type":"long","logicalType":"timestamp-millis"}}]}`
 
 // Order is a JSON object of about 250 bytes and ten members, in Avro's JSON encoding of OrderSchema.
 func Order(id int) string {

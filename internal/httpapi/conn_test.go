@@ -186,7 +186,7 @@ func TestOnLost(t *testing.T) {
 			_ = far.SetLinger(0)
 			_ = far.Close()
 		}, true},
-		{"the client closes with bytes unread", func(t *testing.T, _ *conn, far *net.TCPConn) { _ = far.Close() }, true},
+		{"the client closes with bytes unread", func(_ *testing.T, _ *conn, far *net.TCPConn) { _ = far.Close() }, true},
 		{"the client ends its side only", func(t *testing.T, _ *conn, far *net.TCPConn) {
 			_ = far.CloseWrite()
 			read(t, far)
@@ -199,7 +199,7 @@ func TestOnLost(t *testing.T) {
 			_ = far.SetLinger(0)
 			_ = far.Close()
 		}, false},
-		{"the next reply replaces the function", func(t *testing.T, c *conn, far *net.TCPConn) {
+		{"the next reply replaces the function", func(_ *testing.T, c *conn, far *net.TCPConn) {
 			c.watch(func() {})
 			_ = far.SetLinger(0)
 			_ = far.Close()

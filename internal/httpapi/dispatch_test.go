@@ -103,7 +103,7 @@ func TestDispatch(t *testing.T) {
 			t.Errorf("%s %s %q:\n got %d %s %q, Allow %q\nwant %d %s %q, Allow %q", test.method, test.target, test.headers,
 				w.Code, w.Header().Get("Content-Type"), w.Body, w.Header().Get("Allow"), test.status, test.typ, test.body, test.allow)
 		}
-		if w.Header().Get("X-Request-Id") == "" || w.Header().Get("Vary") != "Accept-Encoding" {
+		if w.Header().Get("X-Request-ID") == "" || w.Header().Get("Vary") != "Accept-Encoding" {
 			t.Errorf("%s %s: headers %v", test.method, test.target, w.Header())
 		}
 	}
@@ -255,9 +255,9 @@ func TestRequestIDs(t *testing.T) {
 	given := func(ids ...string) string {
 		r := request("GET", "/a", "")
 		for _, id := range ids {
-			r.Header.Add("X-Request-Id", id)
+			r.Header.Add("X-Request-ID", id)
 		}
-		return send(s, r).Header().Get("X-Request-Id")
+		return send(s, r).Header().Get("X-Request-ID")
 	}
 	for _, id := range []string{"a", "A-b_c.9", strings.Repeat("x", 128)} {
 		if got := given(id); got != id {

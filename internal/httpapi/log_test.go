@@ -78,7 +78,7 @@ func TestRequestLog(t *testing.T) {
 		}
 
 		record := slog.NewRecord(at, slog.LevelInfo, "request", 0)
-		record.Add("request_id", w.Header().Get("X-Request-Id"), "remote", r.RemoteAddr, "method", r.Method, "path", r.URL.EscapedPath(), "proto", "HTTP/1.1",
+		record.Add("request_id", w.Header().Get("X-Request-ID"), "remote", r.RemoteAddr, "method", r.Method, "path", r.URL.EscapedPath(), "proto", "HTTP/1.1",
 			"status", test.status, "in", test.in, "out", w.Body.Len(), "us", got["us"])
 		if test.endpoint != "" {
 			record.Add("endpoint", test.endpoint)

@@ -373,7 +373,7 @@ func TestFlood(t *testing.T) {
 }
 
 func TestAfterClose(t *testing.T) {
-	s, b := onEmbedded(t, Config{})
+	_, b := onEmbedded(t, Config{})
 	createTopic(t, b, "t", 1)
 	cluster, err := kafka.Open(kafka.Config{Common: b.Options()})
 	if err != nil {
@@ -382,7 +382,7 @@ func TestAfterClose(t *testing.T) {
 	if err := cluster.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s = New(Config{}, cluster)
+	s := New(Config{}, cluster)
 	if _, err := s.Produce(t.Context(), values("t", `1`)); codeOf(err) != kafkarest.CodeDraining {
 		t.Errorf("%v", err)
 	}

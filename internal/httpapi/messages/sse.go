@@ -202,11 +202,11 @@ func (s *streaming) run(more func(context.Context) error) error {
 		switch {
 		case err == nil:
 		case s.c.R.Context().Err() != nil, httpapi.IsGone(err), errors.Is(err, consume.ErrDraining):
-			return nil
+			return nil //nolint:nilerr // the stream ends, and its status is out
 		case errors.Is(err, context.DeadlineExceeded):
 			s.tell()
-			if s.send() != nil { // the client has gone
-				return nil
+			if gone := s.send(); gone != nil {
+				return nil //nolint:nilerr // the client has gone: there is nobody to tell
 			}
 		default:
 			e := kafkarest.AsError(err)

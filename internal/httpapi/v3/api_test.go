@@ -221,7 +221,7 @@ func checkEverywhere(t *testing.T, p *proxy) {
 		for i, b := range brokers {
 			req := kmsg.NewPtrMetadataRequest()
 			rt := kmsg.NewMetadataRequestTopic()
-			rt.Topic = kmsg.StringPtr(topic)
+			rt.Topic = new(topic)
 			req.Topics = append(req.Topics, rt)
 			resp, err := b.Request(t.Context(), req)
 			if err != nil {
