@@ -409,7 +409,6 @@ func TestLostReadsOfAGoneClient(t *testing.T) {
 		}
 	}
 }
-<<<<<<< HEAD
 
 // TestSeekAtOnce: a partition can be sought from the moment at which it shows among the assigned ones.
 func TestSeekAtOnce(t *testing.T) {
@@ -437,5 +436,3 @@ func TestSeekAtOnce(t *testing.T) {
 		}
 	}
 }
-=======
->>>>>>> a67e4a459498837fc55e6d1417bbdd8386a9f111

@@ -229,6 +229,12 @@ func (i *Instance) fetchFrom(p *partition, offset int64) {
 		i.stale = true
 		return
 	}
+	for range 100 { // assignedAt is called a moment before the client itself has the partition: until then it would take no offset for it
+		if _, has := i.client.CommittedOffsets()[p.topic][p.partition]; has || p.seen || i.mode == manual {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
 	i.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{p.topic: {p.partition: {Epoch: -1, Offset: offset}}})
 }
 

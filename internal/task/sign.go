@@ -24,11 +24,7 @@ func ParseSecret(s string) (Secret, error) {
 	}
 	key, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
-<<<<<<< HEAD
 		return nil, errors.New("a callback secret is whsec_ and base64") // the cause quotes the secret
-=======
-		return nil, errors.New("a callback secret is whsec_ and base64")
->>>>>>> a67e4a459498837fc55e6d1417bbdd8386a9f111
 	}
 	if len(key) < 24 || len(key) > 64 {
 		return nil, fmt.Errorf("a callback secret has 24 to 64 bytes, this one has %d", len(key))

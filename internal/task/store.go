@@ -224,15 +224,9 @@ func keyOf(b Beginning) (key [16]byte) {
 }
 
 // again answers a key that is known. s.mu is held.
-<<<<<<< HEAD
 func (s *Store) again(first *entry, mark [32]byte) (*Task, error) {
 	switch {
 	case first.idem.print != mark:
-=======
-func (s *Store) again(first *entry, request [32]byte) (*Task, error) {
-	switch {
-	case first.idem.print != request:
->>>>>>> a67e4a459498837fc55e6d1417bbdd8386a9f111
 		return nil, kafkarest.Errorf(kafkarest.CodeKeyReused, "This Idempotency-Key came with another request before: use a new key for a new request.")
 	case first.status == Pending:
 		return nil, &kafkarest.Error{Code: kafkarest.CodeKeyInUse, RetryAfter: time.Second,

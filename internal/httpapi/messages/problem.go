@@ -100,11 +100,7 @@ func classify(err *kafkarest.Error) failure {
 
 // isRetriable reports whether the same request may succeed later without any harm: not when the outcome is unknown.
 func isRetriable(code kafkarest.Code, err *kafkarest.Error) bool {
-<<<<<<< HEAD
 	switch code {
-=======
-	switch status := code.Status(); code {
->>>>>>> a67e4a459498837fc55e6d1417bbdd8386a9f111
 	case kafkarest.CodeInDoubt:
 		return false
 	case kafkarest.CodeKeyInUse, kafkarest.CodeTaskPending, kafkarest.CodeTimeout:

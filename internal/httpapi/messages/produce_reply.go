@@ -109,13 +109,8 @@ func appendOffsets(b []byte, to func(i int) target, results []produce.Result, t 
 	return append(b, ']')
 }
 
-<<<<<<< HEAD
 // appendOutcome writes one: {"topic","partition","offset","timestamp"}, or {"topic","error":{…}}, with the partition if it was chosen.
 // index numbers it when it is not less than 0.
-=======
-// appendOutcome writes one: {"topic","partition","offset","timestamp"}, or {"topic","error":{…}}, with the partition if it was
-// chosen. index numbers it when it is not less than 0.
->>>>>>> a67e4a459498837fc55e6d1417bbdd8386a9f111
 func appendOutcome(b []byte, to target, r *produce.Result, index int64, t *tally) []byte {
 	b = append(b, '{')
 	if index >= 0 {

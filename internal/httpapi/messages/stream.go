@@ -263,19 +263,9 @@ func (s *stream) answer(item *sent) error {
 	}
 	results := item.results()
 	for i := range results {
-<<<<<<< HEAD
 		index := int64(-1)
 		if s.params.minimal {
 			index = s.index
-=======
-		switch {
-		case results[i].Err == nil && s.params.minimal:
-			s.tally.add(nil, 0)
-		case s.params.minimal:
-			s.held = append(appendOutcome(s.held, targetOf(&item.messages[i]), &results[i], s.index, &s.tally), '\n')
-		default:
-			s.held = append(appendOutcome(s.held, targetOf(&item.messages[i]), &results[i], -1, &s.tally), '\n')
->>>>>>> a67e4a459498837fc55e6d1417bbdd8386a9f111
 		}
 		if s.index++; s.params.minimal && results[i].Err == nil {
 			s.tally.add(nil, 0)
