@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -21,6 +22,9 @@ func (c *Call) log() {
 		*line = c.appendLine((*line)[:0])
 		_, _ = cfg.RequestLog.Write(*line) // there is nobody to tell
 		logLines.Put(line)
+	}
+	if errors.Is(c.R.Context().Err(), context.Canceled) { // the client went away: that is no failure of ours
+		return
 	}
 	if c.failure != nil && c.failure.Code.Status() >= 500 && c.failure.Err != nil {
 		cfg.Log.LogAttrs(context.Background(), slog.LevelError, "request failed", slog.String("request_id", c.RequestID),

@@ -311,6 +311,9 @@ func (s *Store) Finish(id ID, status Status, answer int, result []byte, done fun
 func (s *Store) record(e, final *entry, tries int, done func()) {
 	const most = 5
 	s.write(e, final.encode(), func(err error) {
+		if kafka.IsUnknownTopic(err) {
+			s.topicGone()
+		}
 		if err != nil && tries < most && s.ctx.Err() == nil {
 			time.AfterFunc(time.Second<<tries, func() { s.record(e, final, tries+1, done) })
 			return
