@@ -441,6 +441,9 @@ func (i *Instance) pollOnce(ctx context.Context) error {
 	if mode != manual {
 		client.AllowRebalance()
 	}
+	if fetches.NumRecords() == 0 {
+		client.ResumeFetchPartitions(nil) // it may have missed that it is to fetch when its partitions changed; where it fetches, this does nothing
+	}
 	if err == nil && bare && fetches.NumRecords() == 0 && ctx.Err() == nil {
 		client.ForceMetadataRefresh() // a topic may exist by now
 	}

@@ -106,7 +106,7 @@ func (b *BodyStream) Read(p []byte) (int, error) {
 	if err == nil || err == io.EOF {
 		return n, err
 	}
-	if b.source.interrupted.Load() {
+	if b.source.interrupted.Load() && !b.source.late {
 		return n, ErrInterrupted
 	}
 	var netErr net.Error
@@ -151,22 +151,24 @@ type pacedReader struct {
 	had    int64     // bytes that had come by then
 
 	interrupted atomic.Bool
+	late        bool // the deadline itself ended the last read: net/http ends the request's context then, which may look like an interruption
 }
 
 func (r *pacedReader) Read(p []byte) (int, error) {
 	c := r.call
 	cfg := &c.server.cfg
-	if r.within.IsZero() {
-		c.setReadDeadline(time.Now().Add(r.idle))
-	} else {
+	until := time.Now().Add(r.idle)
+	if !r.within.IsZero() {
 		earned := time.Duration(c.read-r.had) * time.Second / time.Duration(cfg.BodyMinRate)
-		c.setReadDeadline(r.within.Add(cfg.BodyTimeout + earned))
+		until = r.within.Add(cfg.BodyTimeout + earned)
 	}
+	c.setReadDeadline(until)
 	if r.interrupted.Load() { // looked at after the deadline was set, which may have undone Interrupt's
 		return 0, ErrInterrupted
 	}
 	n, err := c.R.Body.Read(p)
 	c.read += int64(n)
+	r.late = err != nil && !time.Now().Before(until)
 	return n, err
 }
 
