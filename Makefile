@@ -10,7 +10,7 @@ GOLANGCI         := $(CACHE)/bin/golangci-lint-$(GOLANGCI_VERSION)
 
 # The rooms with goroutines of their own that share memory, and the tests that run them all together in one process.
 RACE_ROOMS := ./internal/app/... ./internal/consume/... ./internal/format/... ./internal/httpapi/... ./internal/kafka/... ./internal/produce/... \
-	./internal/registry/... ./tests
+	./internal/registry/... ./internal/task/... ./tests
 
 FUZZTIME ?= 20s
 BENCH_ARGS ?= -out docs/benchmarks.md
