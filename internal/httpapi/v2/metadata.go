@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"kafkarest"
 	"kafkarest/internal/httpapi"
@@ -229,7 +230,26 @@ func (a *API) getOffsets(c *httpapi.Call) error {
 	}{begin, end})
 }
 
-func (a *API) offset(ctx context.Context, list func(context.Context, ...string) (kadm.ListedOffsets, error), topic string, p int32) (int64, error) {
+// lister asks for offsets of topics.
+type lister func(context.Context, ...string) (kadm.ListedOffsets, error)
+
+// offset gives one offset. What passes by itself, as after the election of a leader, is tried again until the deadline.
+func (a *API) offset(ctx context.Context, list lister, topic string, p int32) (int64, error) {
+	const again = 100 * time.Millisecond
+	for {
+		o, err := a.offsetOnce(ctx, list, topic, p)
+		if !kerr.IsRetriable(err) || kafka.IsUnknownTopic(err) {
+			return o, err
+		}
+		select {
+		case <-time.After(again):
+		case <-ctx.Done():
+			return 0, kafka.Error(ctx.Err())
+		}
+	}
+}
+
+func (a *API) offsetOnce(ctx context.Context, list lister, topic string, p int32) (int64, error) {
 	listed, err := kafka.Await(ctx, func(ctx context.Context) (kadm.ListedOffsets, error) { return list(ctx, topic) })
 	var partial *kadm.ShardErrors
 	if err != nil && !errors.As(err, &partial) {
