@@ -23,6 +23,7 @@ type messaging struct {
 	tasks  *task.Store
 	reader *consume.Reader
 	queues *consume.Queues
+	api    *messages.API
 }
 
 // open wires the rooms of the messages API.
@@ -36,9 +37,9 @@ func (m *messaging) open(a *App, c clients, produced *produce.Service, formats f
 	}
 	reader, queues := readConfig(a.cfg, c.consumer.IsolationLevel == "read_committed", a.log)
 	m.reader, m.queues = consume.NewReader(reader, a.cluster), consume.NewQueues(queues, a.cluster)
-	api := messages.New(messagesConfig(a.cfg), messages.Deps{
+	m.api = messages.New(messagesConfig(a.cfg), messages.Deps{
 		Cluster: a.cluster, Produce: produced, Tasks: m.tasks, Formats: formats, Reader: m.reader, Queues: m.queues})
-	return api.Endpoints(), nil
+	return m.api.Endpoints(), nil
 }
 
 // drain ends what waits, so that requests finish soon.
@@ -61,6 +62,7 @@ func (m *messaging) close(ctx context.Context) (err error) {
 		settle, cancel := context.WithTimeout(ctx, leaveTimeout)
 		m.tasks.Close(settle)
 		cancel()
+		m.api.Close()
 	}
 	return err
 }

@@ -115,6 +115,9 @@ func (p *Producer) lifetime() context.Context {
 	return p.ctx
 }
 
+// DeliveryTimeout is how long a record may be tried; 0 is for ever.
+func (p *Producer) DeliveryTimeout() time.Duration { return p.delivery }
+
 // Failed classifies the error of a record, and has the topic looked up anew when the broker no longer knows it.
 func (p *Producer) Failed(topic string, err error) *kafkarest.Error {
 	p.topics.doubt(topic, err)

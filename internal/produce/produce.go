@@ -42,7 +42,7 @@ type Request struct {
 
 // Result is the outcome of one record.
 type Result struct {
-	Partition int32
+	Partition int32 // of what is not stored: the one that was asked for, in a Set
 	Offset    int64
 	Timestamp time.Time
 	Err       *kafkarest.Error // nil: stored. CodeInDoubt: unknown. Any other: not stored, for certain.
@@ -317,7 +317,7 @@ func (f *flight) outcomes() []Result {
 		if f.settled[i].Load() {
 			results[i] = f.results[i]
 		} else {
-			results[i].Err = doubt
+			results[i].Partition, results[i].Err = kafkarest.AnyPartition, doubt
 		}
 	}
 	return results

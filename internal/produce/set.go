@@ -32,6 +32,8 @@ type Set struct {
 	Timeout    time.Duration // after it, what is still under way is in doubt; 0 is the service's
 	// Patient waits for room among the bytes in flight, for as long as the timeout, where others are refused at once.
 	Patient bool
+	// Later is for a Backlog: the batch takes no room among the bytes in flight.
+	Later bool
 }
 
 // Batch is a Set on its way: Send it or Drop it.
@@ -104,6 +106,7 @@ func (s *Service) prepare(ctx context.Context, producer *kafka.Producer, set *Se
 	for i := range messages {
 		m, r := &messages[i], &f.records[i]
 		r.Topic, r.Partition, r.Timestamp, r.Headers = topic, m.Partition, m.Timestamp, recordHeaders(m.Headers)
+		f.results[i].Partition = m.Partition
 		err := m.Err
 		if err == nil {
 			r.Key, err = encodeSide(keys, keyErr, m.Key)
@@ -114,6 +117,10 @@ func (s *Service) prepare(ctx context.Context, producer *kafka.Producer, set *Se
 		if err != nil {
 			f.refuse(i, err)
 		}
+	}
+	if set.Later {
+		s.precheck(ctx, f)
+		return f, nil
 	}
 	if err := s.ready(ctx, f); err == nil || !set.Patient {
 		return f, err
@@ -215,6 +222,14 @@ func (b *Batch) Settled() bool {
 		}
 	}
 	return true
+}
+
+// Topic is that of message i.
+func (b *Batch) Topic(i int) string {
+	if b.order == nil {
+		return b.flights[0].topic
+	}
+	return b.flights[b.order[i].flight].topic
 }
 
 // Results are the outcomes so far, in the order of the messages: what has not settled is in doubt.

@@ -32,7 +32,7 @@ func (h *expiryHeap) Pop() any {
 
 // keep has an entry expire after d. s.mu is held.
 func (s *Store) keep(e *entry, d time.Duration) {
-	e.expires = s.clock() + d.Milliseconds()
+	e.more().expires = s.clock() + d.Milliseconds()
 	heap.Push(&s.expiry, expiring{e.expires, e})
 }
 
@@ -64,11 +64,11 @@ func (s *Store) sweep() {
 		switch {
 		case s.tasks[e.id] != e || e.expires != x.at:
 		case e.status == Pending: // of another node, or of one that is no more
-			e.status, e.finished = Unknown, s.cfg.Now().UnixMilli()
+			e.status, e.more().finished = Unknown, s.cfg.Now().UnixMilli()
 			s.ended(e)
 		default:
 			s.remove(e)
-			if e.node == s.cfg.Node || s.cfg.Now().Sub(time.UnixMilli(e.finished)) > s.cfg.Retention+orphanedFor {
+			if e.node() == s.cfg.Node || s.cfg.Now().Sub(time.UnixMilli(e.finished)) > s.cfg.Retention+orphanedFor {
 				over = append(over, e)
 			}
 		}

@@ -81,7 +81,7 @@ func unpack(data []byte) ([]byte, error) {
 
 // encode gives what is stored for an entry.
 func (e *entry) encode() []byte {
-	r := record{V: recordVersion, Node: e.node, Status: e.status.String(), Owner: e.owner, Created: e.created, Finished: e.finished,
+	r := record{V: recordVersion, Node: e.node(), Status: e.status.String(), Owner: e.owner(), Created: e.created, Finished: e.finished,
 		Async: e.async, Answer: int(e.answer)}
 	if e.packed {
 		r.Packed = e.result
@@ -116,8 +116,9 @@ func decode(id ID, data []byte) (*entry, error) {
 	if !ok || r.V != recordVersion || r.Answer < 0 || r.Answer > 599 {
 		return nil, errForeign
 	}
-	e := &entry{id: id, node: r.Node, status: status, owner: r.Owner, created: r.Created, finished: r.Finished, async: r.Async,
-		answer: int16(r.Answer), result: []byte(r.Result)}
+	e := newEntry(id, origin{r.Node, r.Owner}, r.Created)
+	e.status, e.async, e.answer = status, r.Async, int16(r.Answer)
+	e.rest = &rest{finished: r.Finished, result: bytes.Clone(r.Result)}
 	if r.Packed != nil {
 		e.result, e.packed = r.Packed, true
 	}
@@ -130,5 +131,6 @@ func decode(id ID, data []byte) (*entry, error) {
 			e.callback.attempts = append(e.callback.attempts, Attempt{time.UnixMilli(a.At), a.Status, a.Error})
 		}
 	}
+	e.weigh(int64(len(e.result)))
 	return e, nil
 }

@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
+	"unique"
 
 	"kafkarest"
 	"kafkarest/internal/kafka"
@@ -66,25 +68,54 @@ const (
 	modeMemory
 )
 
-// entry is a task in memory. All is guarded by Store.mu but for what never changes: id, node, owner, created, async, idem.
+// entry is a task in memory: 64 bytes, since there may be very many that are pending. All is guarded by Store.mu but for what never changes:
+// id, own, async, created, origin.
 type entry struct {
 	id        ID
 	status    Status
 	async     bool
-	packed    bool
 	own       bool // begun by this process
 	answer    int16
-	partition int32 // where its record lies
-	node      string
-	owner     string
-	created   int64 // Unix milliseconds
-	finished  int64
-	expires   int64 // milliseconds of Store.clock; 0 while it is not to expire
-	size      int64 // of the budget
-	result    []byte
-	idem      *idempotency
-	callback  *callback
+	partition int32  // where its record lies
+	size      uint32 // of the budget
+	created   int64  // Unix milliseconds
+	origin    unique.Handle[origin]
+	*rest     // never nil: nothing, until there is something
 }
+
+// origin is what many tasks have in common.
+type origin struct{ node, owner string }
+
+// rest is what most tasks do not have while they are pending.
+type rest struct {
+	finished int64  // Unix milliseconds
+	expires  int64  // milliseconds of Store.clock; 0 while it is not to expire
+	result   []byte // gzip when packed
+	packed   bool
+	idem     *idempotency
+	callback *callback
+}
+
+// nothing is the rest of an entry that has none. It is never written to.
+var nothing rest //nolint:gochecknoglobals // a constant
+
+// more is the rest of an entry, to be written to.
+func (e *entry) more() *rest {
+	if e.rest == &nothing {
+		e.rest = new(rest)
+	}
+	return e.rest
+}
+
+func newEntry(id ID, from origin, created int64) *entry {
+	return &entry{id: id, origin: unique.Make(from), created: created, rest: &nothing}
+}
+
+func (e *entry) node() string  { return e.origin.Value().node }
+func (e *entry) owner() string { return e.origin.Value().owner }
+
+// weigh notes what the entry takes of the budget, beside what is kept of every one.
+func (e *entry) weigh(size int64) { e.size = uint32(min(size+entrySize, math.MaxUint32)) }
 
 // idempotency is what is kept of an Idempotency-Key.
 type idempotency struct {
@@ -188,13 +219,14 @@ func (s *Store) Begin(ctx context.Context, b Beginning) (id ID, earlier *Task, e
 
 // admit makes the entry within the limits.
 func (s *Store) admit(b Beginning) (*entry, *Task, error) {
-	now := s.cfg.Now()
-	e := &entry{id: newID(s.cfg.Node), own: true, async: b.Async, node: s.cfg.Node, owner: b.Owner, created: now.UnixMilli(), size: b.Size + entrySize}
+	e := newEntry(newID(s.cfg.Node), origin{s.cfg.Node, b.Owner}, s.cfg.Now().UnixMilli())
+	e.own, e.async = true, b.Async
+	e.weigh(b.Size)
 	if b.Callback != "" {
-		e.callback = &callback{url: b.Callback, state: CallbackWaiting}
+		e.more().callback = &callback{url: b.Callback, state: CallbackWaiting}
 	}
 	if b.Key != "" {
-		e.idem = &idempotency{keyOf(b), b.Print}
+		e.more().idem = &idempotency{keyOf(b), b.Print}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -204,7 +236,7 @@ func (s *Store) admit(b Beginning) (*entry, *Task, error) {
 			return nil, earlier, err
 		}
 	}
-	if len(s.tasks) >= s.cfg.Max || s.bytes+e.size > s.cfg.Bytes {
+	if len(s.tasks) >= s.cfg.Max || s.bytes+int64(e.size) > s.cfg.Bytes {
 		return nil, nil, &kafkarest.Error{Code: kafkarest.CodeTooManyRequests, RetryAfter: 5 * time.Second,
 			Message: "The proxy holds as many tasks, or bytes of them, as tasks.max and tasks.bytes allow; try again later."}
 	}
@@ -238,7 +270,7 @@ func (s *Store) again(first *entry, mark [32]byte) (*Task, error) {
 // insert adds an entry. s.mu is held.
 func (s *Store) insert(e *entry) {
 	s.tasks[e.id] = e
-	s.bytes += e.size
+	s.bytes += int64(e.size)
 	if e.idem != nil {
 		s.keys[e.idem.key] = e
 	}
@@ -250,7 +282,7 @@ func (s *Store) remove(e *entry) {
 		return
 	}
 	delete(s.tasks, e.id)
-	s.bytes -= e.size
+	s.bytes -= int64(e.size)
 	if e.idem != nil && s.keys[e.idem.key] == e {
 		delete(s.keys, e.idem.key)
 	}
@@ -286,19 +318,23 @@ func (s *Store) wake(id ID) {
 }
 
 // Finish records the end of a task that this process began. The outcome is shown once it is written, so that nothing is shown that a crash
-// could take back; done, unless it is nil, is called then, on a goroutine that it must not hold up.
+// could take back; done, unless it is nil, is called once, then, on a goroutine that it must not hold up.
 func (s *Store) Finish(id ID, status Status, answer int, result []byte, done func()) {
 	s.mu.Lock()
 	e := s.tasks[id]
 	if e == nil || !e.own || e.status != Pending {
 		s.mu.Unlock()
+		if done != nil {
+			done()
+		}
 		return
 	}
-	final := *e
+	final, more := *e, *e.rest
 	s.mu.Unlock()
-	final.status, final.answer, final.finished = status, int16(answer), s.cfg.Now().UnixMilli()
+	final.status, final.answer, final.rest = status, int16(answer), &more
+	final.finished = s.cfg.Now().UnixMilli()
 	final.result, final.packed = pack(result)
-	final.size = entrySize + int64(len(final.result))
+	final.weigh(int64(len(final.result)))
 	if final.callback != nil {
 		c := *final.callback
 		c.next = final.finished
@@ -335,9 +371,8 @@ func (s *Store) publish(e, final *entry) {
 	if s.tasks[e.id] != e || e.status != Pending {
 		return
 	}
-	e.status, e.answer, e.finished, e.result, e.packed, e.callback = final.status, final.answer, final.finished, final.result, final.packed, final.callback
-	s.bytes += final.size - e.size
-	e.size = final.size
+	s.bytes += int64(final.size) - int64(e.size)
+	e.status, e.answer, e.size, e.rest = final.status, final.answer, final.size, final.rest
 	s.settled()
 	s.ended(e)
 }
@@ -391,7 +426,7 @@ func (s *Store) Get(ctx context.Context, id ID, owner string) (*Task, error) {
 // find1 looks an id up. s.mu is held.
 func (s *Store) find1(id ID, owner string) (*entry, error) {
 	e := s.tasks[id]
-	if e != nil && e.owner == owner && e.async {
+	if e != nil && e.owner() == owner && e.async {
 		return e, nil
 	}
 	_, young := s.gone[0][id]

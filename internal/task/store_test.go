@@ -3,10 +3,12 @@ package task
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"kafkarest"
 
@@ -194,8 +196,9 @@ func TestCloseWaitsForTasks(t *testing.T) {
 func TestRecordRoundTrip(t *testing.T) {
 	long := []byte(`["` + strings.Repeat("x", 5000) + `"]`)
 	for _, result := range [][]byte{nil, []byte(`[{"topic":"t"}]`), long} {
-		e := &entry{id: newID("n"), node: "n", owner: "o", status: Partial, async: true, answer: 207, created: 1, finished: 2,
-			idem:     &idempotency{key: [16]byte{1}, print: [32]byte{2}},
+		e := newEntry(newID("n"), origin{"n", "o"}, 1)
+		e.status, e.async, e.answer = Partial, true, 207
+		*e.more() = rest{finished: 2, idem: &idempotency{key: [16]byte{1}, print: [32]byte{2}},
 			callback: &callback{url: "https://x/", state: CallbackWaiting, count: 2, next: 5, attempts: []Attempt{{time.UnixMilli(3), 500, ""}, {time.UnixMilli(4), 0, "no connection"}}}}
 		e.result, e.packed = pack(result)
 		if result == nil {
@@ -211,7 +214,7 @@ func TestRecordRoundTrip(t *testing.T) {
 		}
 		s := &Store{}
 		a, b := s.snapshot(e), s.snapshot(got)
-		if string(a.AppendJSON(nil)) != string(b.AppendJSON(nil)) || string(b.Result) != string(result) || got.owner != "o" || got.node != "n" || *got.idem != *e.idem {
+		if string(a.AppendJSON(nil)) != string(b.AppendJSON(nil)) || string(b.Result) != string(result) || got.origin != e.origin || *got.idem != *e.idem {
 			t.Errorf("%s\n%s", a.AppendJSON(nil), b.AppendJSON(nil))
 		}
 	}
@@ -231,6 +234,16 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("%q: what was read cannot be read again: %v", data, err)
 		}
 	})
+}
+
+// TestEntrySize: very many tasks may be pending, so that each byte of an entry counts.
+func TestEntrySize(t *testing.T) {
+	if size := unsafe.Sizeof(entry{}); size > 64 {
+		t.Errorf("an entry has %d bytes", size)
+	}
+	if !reflect.DeepEqual(nothing, rest{}) {
+		t.Error("what entries without a rest share was written to")
+	}
 }
 
 func TestIDs(t *testing.T) {

@@ -143,7 +143,6 @@ func (s *Store) apply(r *kgo.Record) {
 		return
 	}
 	e.partition = r.Partition
-	e.size = entrySize + int64(len(e.result))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.replace(e)
@@ -156,7 +155,7 @@ func (s *Store) replace(e *entry) {
 			s.adoptCallback(old, e)
 			return // nobody else knows better
 		}
-		s.bytes -= old.size
+		s.bytes -= int64(old.size)
 		delete(s.tasks, e.id)
 	}
 	s.insert(e)
@@ -193,8 +192,9 @@ func (s *Store) adopt() {
 	s.mu.Lock()
 	now := s.cfg.Now().UnixMilli()
 	for _, e := range s.tasks {
-		if e.node == s.cfg.Node && e.status == Pending && !e.own {
-			e.status, e.finished, e.answer = Unknown, now, 504
+		if e.node() == s.cfg.Node && e.status == Pending && !e.own {
+			e.status, e.answer = Unknown, 504
+			e.more().finished = now
 			if e.callback != nil {
 				e.callback.next = now
 			}

@@ -37,6 +37,7 @@ type Deps struct {
 type API struct {
 	cfg Config
 	Deps
+	later *produce.Backlog // of the tasks for whose messages nobody waits
 }
 
 // New makes the API.
@@ -47,8 +48,13 @@ func New(cfg Config, deps Deps) *API {
 	orDefault(&cfg.StreamIdle, 5*time.Minute)
 	orDefault(&cfg.MaxWait, time.Minute)
 	cfg.Read.defaults()
-	return &API{cfg: cfg, Deps: deps}
+	a := &API{cfg: cfg, Deps: deps}
+	a.later = deps.Produce.NewBacklog(func(tag produce.Tag, b *produce.Batch, release func()) { a.finishTask(task.ID(tag), b, true, release) })
+	return a
 }
+
+// Close lets go of the messages of tasks that were not sent yet: call it when no more time is left for them.
+func (a *API) Close() { a.later.Close() }
 
 func orDefault[T comparable](v *T, otherwise T) {
 	var zero T

@@ -37,7 +37,7 @@ func (a *API) deliverTask(c *httpapi.Call, p *params, messages []produce.Message
 			return orReplay(c, earlier, err)
 		}
 	}
-	p.set.Messages = messages
+	p.set.Messages, p.set.Later = messages, p.async
 	batch, err := a.Produce.Prepare(c.R.Context(), &p.set)
 	if err != nil {
 		return err
@@ -51,17 +51,12 @@ func (a *API) deliverTask(c *httpapi.Call, p *params, messages []produce.Message
 		return orReplay(c, earlier, err)
 	}
 	if p.async {
-		a.sendTask(id, batch, targets(messages), true, nil)
+		a.later.Send(batch, produce.Tag(id))
 		return a.accepted(c, id)
 	}
 	finished := make(chan struct{})
-	a.sendTask(id, batch, targets(messages), false, func() { close(finished) })
+	batch.Send(func() { a.finishTask(id, batch, false, func() { close(finished) }) })
 	return a.awaitTask(c, batch, messages, finished)
-}
-
-// sendTask sends a task's messages. What it keeps until they have settled is little: there may be very many that wait.
-func (a *API) sendTask(id task.ID, batch *produce.Batch, to []target, async bool, finished func()) {
-	batch.Send(func() { a.finishTask(id, batch, to, async, finished) })
 }
 
 func orReplay(c *httpapi.Call, earlier *task.Task, err error) error {
@@ -77,15 +72,6 @@ func sizeOf(messages []produce.Message) (n int64) {
 		n += int64(len(messages[i].Key) + len(messages[i].Value) + 96)
 	}
 	return n
-}
-
-// targets keeps of messages what their outcomes need, so that the rest can go.
-func targets(messages []produce.Message) []target {
-	out := make([]target, len(messages))
-	for i := range messages {
-		out[i] = targetOf(&messages[i])
-	}
-	return out
 }
 
 // fingerprint tells requests with the same Idempotency-Key apart: by all that has an effect on what is stored.
@@ -104,10 +90,11 @@ func fingerprint(r *http.Request, body [sha256.Size]byte) (out [sha256.Size]byte
 	return out
 }
 
-// finishTask records what became of a task's messages. It runs on a goroutine of the Kafka client.
-func (a *API) finishTask(id task.ID, batch *produce.Batch, to []target, async bool, finished func()) {
+// finishTask records what became of a task's messages, and then calls finished. It runs on a goroutine of the Kafka client.
+func (a *API) finishTask(id task.ID, batch *produce.Batch, async bool, finished func()) {
 	var t tally
-	result := appendOffsets(nil, func(i int) target { return to[i] }, batch.Results(), &t)
+	results := batch.Results()
+	result := appendOffsets(nil, func(i int) target { return target{batch.Topic(i), results[i].Partition} }, results, &t)
 	if !async && t.stored+t.doubt == 0 { // nothing has happened: the same key may try again
 		a.Tasks.Forget(id)
 		finished()

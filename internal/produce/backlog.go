@@ -1,0 +1,262 @@
+package produce
+
+import (
+	"encoding/binary"
+	"sync"
+	"time"
+
+	"kafkarest"
+	"kafkarest/internal/kafka"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Tag names a batch of a Backlog to the one who gave it.
+type Tag [20]byte
+
+// Backlog sends batches for which nobody waits. Those of a topic are sent in the order in which they came, some at a time; the others are
+// held as bytes, so that very many may wait. How many do is for the caller to bound.
+type Backlog struct {
+	service *Service
+	done    func(tag Tag, b *Batch, release func())
+	start   time.Time
+
+	mu     sync.Mutex
+	lines  map[lineKey]*line // those with anything in them
+	closed bool
+}
+
+// What one line may have on its way at once, settled or not yet released.
+const (
+	windowRecords = 1000
+	windowBytes   = 4 << 20
+)
+
+type lineKey struct {
+	producer *kafka.Producer
+	topic    string
+}
+
+// line is what waits and what is on its way for one topic with one producer. Backlog.mu guards it.
+type line struct {
+	key            lineKey
+	waiting        byteQueue
+	records, bytes int // on their way
+}
+
+// NewBacklog makes one that calls done when a batch has settled, or when its time is over before its turn has come. release must be called
+// once, when the outcome is recorded: until then the batch has its place among those that are on their way, so that outcomes cannot pile up
+// either. done is called on goroutines that it must not hold up.
+func (s *Service) NewBacklog(done func(tag Tag, b *Batch, release func())) *Backlog {
+	return &Backlog{service: s, done: done, start: time.Now(), lines: map[lineKey]*line{}}
+}
+
+// Send takes a batch over; it must have been prepared as Later.
+func (l *Backlog) Send(b *Batch, tag Tag) {
+	if len(b.flights) > 1 || b.flights[0].left.Load() < int64(len(b.flights[0].records)) { // few are so
+		b.Send(func() { l.done(tag, b, func() {}) })
+		return
+	}
+	f := b.flights[0]
+	key := lineKey{f.producer, f.topic}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	n := l.lines[key]
+	if n == nil {
+		n = &line{key: key}
+		l.lines[key] = n
+	}
+	if n.waiting.empty() && n.room() {
+		l.launch(n, b, tag)
+		return
+	}
+	n.waiting.push(appendFlight(nil, tag, time.Since(l.start), f))
+}
+
+// Close lets go of all that waits: it is never sent.
+func (l *Backlog) Close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	clear(l.lines)
+}
+
+func (n *line) room() bool { return n.records < windowRecords && n.bytes < windowBytes }
+
+// launch sends a batch. l.mu is held, so that the order is kept.
+func (l *Backlog) launch(n *line, b *Batch, tag Tag) {
+	f := b.flights[0]
+	release := l.enter(n, f)
+	f.onDone = func() { l.done(tag, b, release) }
+	f.launch()
+}
+
+// enter counts a batch among those on their way until what it returns is called. l.mu is held.
+func (l *Backlog) enter(n *line, f *flight) (release func()) {
+	records, bytes := len(f.records), 0
+	for i := range f.records {
+		bytes += int(recordSize(&f.records[i]))
+	}
+	n.records += records
+	n.bytes += bytes
+	return func() {
+		l.mu.Lock()
+		n.records -= records
+		n.bytes -= bytes
+		over := l.pump(n)
+		if n.records == 0 && n.waiting.empty() && l.lines[n.key] == n {
+			delete(l.lines, n.key)
+		}
+		l.mu.Unlock()
+		for _, call := range over {
+			call()
+		}
+	}
+}
+
+// pump sends what there is room for, and gives the calls to be made, without l.mu, for what has waited too long. l.mu is held.
+func (l *Backlog) pump(n *line) (over []func()) {
+	for !l.closed && !n.waiting.empty() && n.room() {
+		tag, since, f := l.service.parseFlight(n.key, n.waiting.pop())
+		b := &Batch{service: l.service, timeout: l.service.cfg.Timeout}
+		b.flights = append(b.one[:0], f)
+		if limit := n.key.producer.DeliveryTimeout(); limit == 0 || time.Since(l.start)-since < limit {
+			l.launch(n, b, tag)
+			continue
+		}
+		for i := range f.records {
+			f.refuse(i, &kafkarest.Error{Code: kafkarest.CodeKafkaRetriable, Err: kgo.ErrRecordTimeout,
+				Message: "The record was not sent: those before it took longer than delivery.timeout.ms."})
+		}
+		release := l.enter(n, f)
+		over = append(over, func() { l.done(tag, b, release) })
+	}
+	return over
+}
+
+// appendFlight writes what is needed to send a flight later.
+func appendFlight(b []byte, tag Tag, since time.Duration, f *flight) []byte {
+	b = append(b, tag[:]...)
+	b = binary.AppendVarint(b, int64(since))
+	b = binary.AppendUvarint(b, uint64(len(f.records)))
+	now := time.Now()
+	for i := range f.records {
+		r := &f.records[i]
+		if r.Timestamp.IsZero() { // it is of when it was accepted
+			r.Timestamp = now
+		}
+		b = binary.AppendVarint(b, int64(r.Partition))
+		b = binary.AppendVarint(b, r.Timestamp.UnixMilli())
+		b = appendBytes(b, r.Key)
+		b = appendBytes(b, r.Value)
+		b = binary.AppendUvarint(b, uint64(len(r.Headers)))
+		for _, h := range r.Headers {
+			b = appendBytes(b, []byte(h.Key))
+			b = appendBytes(b, h.Value)
+		}
+	}
+	return b
+}
+
+// appendBytes writes a length, from 1, and the bytes; 0 alone is nil.
+func appendBytes(b, data []byte) []byte {
+	if data == nil {
+		return append(b, 0)
+	}
+	b = binary.AppendUvarint(b, uint64(len(data))+1)
+	return append(b, data...)
+}
+
+// parseFlight reads what appendFlight wrote. The records point into data.
+func (s *Service) parseFlight(key lineKey, data []byte) (tag Tag, since time.Duration, f *flight) {
+	in := reading(data)
+	copy(tag[:], in.next(len(tag)))
+	since = time.Duration(in.varint())
+	f = s.flight(key.producer, key.topic, make([]kgo.Record, in.uvarint()))
+	for i := range f.records {
+		r := &f.records[i]
+		r.Topic, r.Partition = key.topic, int32(in.varint())
+		f.results[i].Partition = r.Partition
+		r.Timestamp = time.UnixMilli(in.varint())
+		r.Key, r.Value = in.bytes(), in.bytes()
+		if n := in.uvarint(); n > 0 {
+			r.Headers = make([]kgo.RecordHeader, n)
+		}
+		for j := range r.Headers {
+			r.Headers[j].Key = string(in.bytes())
+			r.Headers[j].Value = in.bytes()
+		}
+	}
+	return tag, since, f
+}
+
+// reading takes values off the front of what this process wrote itself.
+type reading []byte
+
+func (in *reading) next(n int) []byte {
+	out := (*in)[:n:n]
+	*in = (*in)[n:]
+	return out
+}
+
+func (in *reading) varint() int64 {
+	v, n := binary.Varint(*in)
+	in.next(n)
+	return v
+}
+
+func (in *reading) uvarint() uint64 {
+	v, n := binary.Uvarint(*in)
+	in.next(n)
+	return v
+}
+
+func (in *reading) bytes() []byte {
+	n := in.uvarint()
+	if n == 0 {
+		return nil
+	}
+	return in.next(int(n) - 1)
+}
+
+// byteQueue holds byte strings, first in, first out, in few pieces of memory.
+type byteQueue struct {
+	chunks [][]byte // the first is read from, the last is written to
+	at     int      // in the first
+}
+
+// The sizes of a chunk: each is twice as large as the one before it, so that a short queue is small.
+const (
+	firstChunk = 1 << 10
+	lastChunk  = 64 << 10
+)
+
+func (q *byteQueue) empty() bool { return len(q.chunks) == 0 }
+
+func (q *byteQueue) push(data []byte) {
+	need := binary.MaxVarintLen64 + len(data)
+	if last := len(q.chunks) - 1; last < 0 || cap(q.chunks[last])-len(q.chunks[last]) < need {
+		size := firstChunk
+		if last >= 0 {
+			size = min(2*cap(q.chunks[last]), lastChunk)
+		}
+		q.chunks = append(q.chunks, make([]byte, 0, max(size, need)))
+	}
+	tail := &q.chunks[len(q.chunks)-1]
+	*tail = binary.AppendUvarint(*tail, uint64(len(data)))
+	*tail = append(*tail, data...)
+}
+
+// pop takes the first away. What it returns stays as it is.
+func (q *byteQueue) pop() []byte {
+	in := reading(q.chunks[0][q.at:])
+	out := in.next(int(in.uvarint()))
+	if q.at = len(q.chunks[0]) - len(in); len(in) == 0 {
+		q.chunks[0] = nil
+		q.chunks, q.at = q.chunks[1:], 0
+	}
+	return out
+}
