@@ -54,12 +54,12 @@ type App struct {
 	listeners []*httpapi.Listener
 	serving   sync.WaitGroup
 	failed    chan error
-	heap      []byte // see heapFloor
 }
 
 // New wires the rooms. Nothing is listened on and no broker is waited for. Errors: settings that no room can work with.
 func New(opts Options) (*App, error) {
-	a := &App{cfg: opts.Config, failed: make(chan error, 1), heap: heapFloor()}
+	tuneHeap()
+	a := &App{cfg: opts.Config, failed: make(chan error, 1)}
 	a.logTo = newLogWriter(opts.LogTo)
 	a.log = newLogger(a.logTo, a.cfg.String("log.level"))
 	if err := a.wire(opts); err != nil {

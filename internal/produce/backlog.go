@@ -73,7 +73,7 @@ func (l *Backlog) Send(b *Batch, tag Tag) {
 		l.launch(n, b, tag)
 		return
 	}
-	n.waiting.push(appendFlight(nil, tag, time.Since(l.start), f))
+	n.waiting.push(l.appendFlight(nil, tag, f))
 }
 
 // Close lets go of all that waits: it is never sent.
@@ -120,7 +120,7 @@ func (l *Backlog) enter(n *line, f *flight) (release func()) {
 // pump sends what there is room for, and gives the calls to be made, without l.mu, for what has waited too long. l.mu is held.
 func (l *Backlog) pump(n *line) (over []func()) {
 	for !l.closed && !n.waiting.empty() && n.room() {
-		tag, since, f := l.service.parseFlight(n.key, n.waiting.pop())
+		tag, since, f := l.parseFlight(n.key, n.waiting.pop())
 		b := &Batch{service: l.service, timeout: l.service.cfg.Timeout}
 		b.flights = append(b.one[:0], f)
 		if limit := n.key.producer.DeliveryTimeout(); limit == 0 || time.Since(l.start)-since < limit {
@@ -137,19 +137,22 @@ func (l *Backlog) pump(n *line) (over []func()) {
 	return over
 }
 
-// appendFlight writes what is needed to send a flight later.
-func appendFlight(b []byte, tag Tag, since time.Duration, f *flight) []byte {
+// appendFlight writes what is needed to send a flight later, in few bytes. Times are milliseconds: that of the flight since the start of the
+// Backlog, those of the records since that of the flight, which is the one of a record without any.
+func (l *Backlog) appendFlight(b []byte, tag Tag, f *flight) []byte {
 	b = append(b, tag[:]...)
-	b = binary.AppendVarint(b, int64(since))
+	since := time.Since(l.start).Milliseconds()
+	accepted := l.start.UnixMilli() + since
+	b = binary.AppendUvarint(b, uint64(since))
 	b = binary.AppendUvarint(b, uint64(len(f.records)))
-	now := time.Now()
 	for i := range f.records {
 		r := &f.records[i]
-		if r.Timestamp.IsZero() { // it is of when it was accepted
-			r.Timestamp = now
-		}
 		b = binary.AppendVarint(b, int64(r.Partition))
-		b = binary.AppendVarint(b, r.Timestamp.UnixMilli())
+		if r.Timestamp.IsZero() {
+			b = append(b, 0)
+		} else {
+			b = binary.AppendVarint(b, r.Timestamp.UnixMilli()-accepted)
+		}
 		b = appendBytes(b, r.Key)
 		b = appendBytes(b, r.Value)
 		b = binary.AppendUvarint(b, uint64(len(r.Headers)))
@@ -171,16 +174,17 @@ func appendBytes(b, data []byte) []byte {
 }
 
 // parseFlight reads what appendFlight wrote. The records point into data.
-func (s *Service) parseFlight(key lineKey, data []byte) (tag Tag, since time.Duration, f *flight) {
+func (l *Backlog) parseFlight(key lineKey, data []byte) (tag Tag, since time.Duration, f *flight) {
 	in := reading(data)
 	copy(tag[:], in.next(len(tag)))
-	since = time.Duration(in.varint())
-	f = s.flight(key.producer, key.topic, make([]kgo.Record, in.uvarint()))
+	since = time.Duration(in.uvarint()) * time.Millisecond
+	accepted := l.start.UnixMilli() + since.Milliseconds()
+	f = l.service.flight(key.producer, key.topic, make([]kgo.Record, in.uvarint()))
 	for i := range f.records {
 		r := &f.records[i]
 		r.Topic, r.Partition = key.topic, int32(in.varint())
 		f.results[i].Partition = r.Partition
-		r.Timestamp = time.UnixMilli(in.varint())
+		r.Timestamp = time.UnixMilli(accepted + in.varint())
 		r.Key, r.Value = in.bytes(), in.bytes()
 		if n := in.uvarint(); n > 0 {
 			r.Headers = make([]kgo.RecordHeader, n)

@@ -54,7 +54,7 @@ type Store struct {
 	bytes   int64
 	pending int // of this process
 	idle    chan struct{}
-	waiters map[ID]chan struct{}
+	waiters map[ID]*waiter
 	expiry  expiryHeap
 	outbox  *outbox
 }
@@ -130,7 +130,7 @@ const entrySize = 256
 func New(cfg Config, cluster *kafka.Cluster) (*Store, error) {
 	cfg = withDefaults(cfg)
 	s := &Store{cfg: cfg, cluster: cluster, boot: newBoot(), start: cfg.Now(), opening: make(chan struct{}, 1),
-		tasks: map[ID]*entry{}, keys: map[[16]byte]*entry{}, waiters: map[ID]chan struct{}{}}
+		tasks: map[ID]*entry{}, keys: map[[16]byte]*entry{}, waiters: map[ID]*waiter{}}
 	s.gone[0], s.gone[1] = map[ID]struct{}{}, map[ID]struct{}{}
 	if s.cfg.Node == "" {
 		s.cfg.Node = s.boot
@@ -311,8 +311,8 @@ func (s *Store) settled() {
 
 // wake ends what waits for a task. s.mu is held.
 func (s *Store) wake(id ID) {
-	if ch := s.waiters[id]; ch != nil {
-		close(ch)
+	if w := s.waiters[id]; w != nil {
+		close(w.ended)
 		delete(s.waiters, id)
 	}
 }
@@ -467,17 +467,34 @@ func (s *Store) Wait(ctx context.Context, id ID, owner string) (*Task, error) {
 		s.mu.Unlock()
 		return s.Get(ctx, id, owner)
 	}
-	ch := s.waiters[id]
-	if ch == nil {
-		ch = make(chan struct{})
-		s.waiters[id] = ch
+	w := s.waiters[id]
+	if w == nil {
+		w = &waiter{ended: make(chan struct{})}
+		s.waiters[id] = w
 	}
+	w.count++
 	s.mu.Unlock()
 	select {
-	case <-ch:
+	case <-w.ended:
 	case <-ctx.Done():
+		s.leave(id, w)
 	}
 	return s.Get(context.WithoutCancel(ctx), id, owner)
+}
+
+// waiter is what those who wait for a task have in common.
+type waiter struct {
+	ended chan struct{}
+	count int
+}
+
+// leave is for one who waits no longer.
+func (s *Store) leave(id ID, w *waiter) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w.count--; w.count == 0 && s.waiters[id] == w {
+		delete(s.waiters, id)
+	}
 }
 
 // Delete forgets a final task.

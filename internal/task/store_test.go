@@ -260,3 +260,49 @@ func TestIDs(t *testing.T) {
 		}
 	}
 }
+
+// TestWaitersLeave: what was made to wait for a task is gone with those who waited, however it ended.
+func TestWaitersLeave(t *testing.T) {
+	s, _ := memoryStore(t, Config{})
+	id := begin(t, s, Beginning{Async: true})
+	waiters := func() int {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.waiters)
+	}
+	over, cancel := context.WithCancel(t.Context())
+	done := make(chan Status, 3)
+	wait := func(ctx context.Context) {
+		got, err := s.Wait(ctx, id, "")
+		if err != nil {
+			t.Error(err)
+			done <- Unknown
+			return
+		}
+		done <- got.Status
+	}
+	go wait(over)
+	go wait(t.Context())
+	for waiters() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if got := <-done; got != Pending {
+		t.Errorf("it waited no longer, and it is %v", got)
+	}
+	s.Finish(id, Delivered, 200, nil, nil)
+	if got := <-done; got != Delivered {
+		t.Errorf("the other one: %v", got)
+	}
+	if n := waiters(); n != 0 {
+		t.Errorf("%d are left", n)
+	}
+	again := begin(t, s, Beginning{Async: true})
+	id = again
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	wait(ended)
+	if n := waiters(); n != 0 {
+		t.Errorf("%d are left", n)
+	}
+}

@@ -155,10 +155,10 @@ func (s *Store) replace(e *entry) {
 			s.adoptCallback(old, e)
 			return // nobody else knows better
 		}
-		s.bytes -= int64(old.size)
-		delete(s.tasks, e.id)
+		e = s.turn(old, e)
+	} else {
+		s.insert(e)
 	}
-	s.insert(e)
 	wall := s.cfg.Now().UnixMilli()
 	since := func(then int64) time.Duration { return time.Duration(max(wall-then, 0)) * time.Millisecond }
 	switch {
@@ -171,6 +171,19 @@ func (s *Store) replace(e *entry) {
 		s.wake(e.id)
 		s.keep(e, max(s.cfg.Retention-since(e.finished), 0))
 	}
+}
+
+// turn puts what is known now into the entry that there is, so that whatever still refers to the entry holds nothing else. s.mu is held.
+func (s *Store) turn(old, e *entry) *entry {
+	if old.idem != nil && s.keys[old.idem.key] == old {
+		delete(s.keys, old.idem.key)
+	}
+	s.bytes += int64(e.size) - int64(old.size)
+	*old = *e
+	if old.idem != nil {
+		s.keys[old.idem.key] = old
+	}
+	return old
 }
 
 // adoptCallback takes over what the node that sends callbacks says of one of ours. s.mu is held.

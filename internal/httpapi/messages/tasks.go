@@ -123,6 +123,13 @@ func (a *API) awaitTask(c *httpapi.Call, batch *produce.Batch, messages []produc
 // (RFC 7240 §4.3).
 func (a *API) accepted(c *httpapi.Call, id task.ID) error {
 	wait, _ := a.wait(c.R.Header)
+	if wait == 0 {
+		t, err := a.Tasks.Get(c.R.Context(), id, principal(c))
+		if err != nil {
+			return err
+		}
+		return replyAccepted(c, t)
+	}
 	ctx, cancel := context.WithTimeout(c.R.Context(), wait)
 	defer cancel()
 	stop := endWith(c.Draining(), cancel)
@@ -131,7 +138,7 @@ func (a *API) accepted(c *httpapi.Call, id task.ID) error {
 	if err != nil {
 		return err
 	}
-	if wait > 0 && t.Status != task.Pending {
+	if t.Status != task.Pending {
 		c.Header().Set("Location", location(id))
 		return answerAgain(c, t)
 	}
