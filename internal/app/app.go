@@ -81,6 +81,7 @@ func (a *App) wire(opts Options) error {
 		a.log.Warn(w)
 	}
 	clients.kafka.Log = a.log
+	clients.kafka.Denied = []string{a.cfg.String("tasks.topic")} // in memory too: other nodes may keep theirs in it
 	if a.cluster, err = kafka.Open(clients.kafka); err != nil {
 		return err
 	}
@@ -178,7 +179,10 @@ func (a *App) listen(l config.Listener, slots chan struct{}) error {
 			err = a.http.Serve(wrapped)
 		}
 		if !errors.Is(err, http.ErrServerClosed) {
-			a.failed <- fmt.Errorf("listener %s: %w", l, err)
+			select {
+			case a.failed <- fmt.Errorf("listener %s: %w", l, err):
+			default: // one is enough to end the program, and Stop waits for this goroutine
+			}
 		}
 	})
 	a.log.Info("listening", "address", l.Scheme+"://"+socket.Addr().String())

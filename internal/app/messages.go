@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -36,6 +37,7 @@ func (m *messaging) open(a *App, c clients, produced *produce.Service, formats f
 		return nil, err
 	}
 	reader, queues := readConfig(a.cfg, c.consumer.IsolationLevel == "read_committed", a.log)
+	queues.ClientID = c.consumer.ClientID
 	m.reader, m.queues = consume.NewReader(reader, a.cluster), consume.NewQueues(queues, a.cluster)
 	m.api = messages.New(messagesConfig(a.cfg), messages.Deps{
 		Cluster: a.cluster, Produce: produced, Tasks: m.tasks, Formats: formats, Reader: m.reader, Queues: m.queues})
@@ -81,7 +83,35 @@ func messagesConfig(cfg *config.Config) messages.Config {
 			MaxAckTimeout: cfg.Millis("messages.ack.timeout.max.ms"),
 			Heartbeat:     cfg.Millis("messages.heartbeat.ms"),
 		},
+		Forward: messages.ForwardConfig{
+			Reach:   reach(cfg.Listeners()),
+			Timeout: cfg.Millis("consumer.commit.timeout.ms") + 15*time.Second, // the owner may be waiting for the group, then for the commit
+		},
 	}
+}
+
+// reach chooses the listener at which other nodes reach this one: one that is open to them before one of loopback, then http before https. The
+// first of the best wins. Port 0, which is any free one, is left for the requests to tell.
+func reach(listeners []config.Listener) (best consume.Reach) {
+	most := -1
+	for _, l := range listeners {
+		_, text, err := net.SplitHostPort(l.Address)
+		port, convErr := strconv.ParseUint(text, 10, 16)
+		if err != nil || convErr != nil {
+			continue
+		}
+		fitness := 0
+		if !l.Loopback() {
+			fitness += 2
+		}
+		if l.Scheme == "http" {
+			fitness++
+		}
+		if fitness > most {
+			best, most = consume.Reach{Scheme: l.Scheme, Port: uint16(port)}, fitness
+		}
+	}
+	return best
 }
 
 // readConfig is of the rooms that the reading half stands on.

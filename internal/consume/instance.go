@@ -126,8 +126,13 @@ func illegalState(text string) error {
 const exclusive = "Subscription to topics, partitions and pattern are mutually exclusive"
 
 // Subscribe replaces the topics of the subscription and starts to join the group. No topics at all unsubscribe.
-// Errors: CodeIllegalState after a pattern or an assignment.
+// Errors: CodeIllegalState after a pattern or an assignment, CodeForbidden for a topic of the proxy's own.
 func (i *Instance) Subscribe(topics []string) error {
+	for _, topic := range topics {
+		if err := i.m.cluster.Topics().Allowed(topic); err != nil {
+			return err
+		}
+	}
 	topics = slices.Clone(topics)
 	slices.Sort(topics)
 	topics = slices.Compact(topics)
@@ -137,7 +142,8 @@ func (i *Instance) Subscribe(topics []string) error {
 	return i.subscribe(byTopics, topics, "")
 }
 
-// SubscribePattern subscribes to every topic whose whole name matches the RE2 pattern, those that come later too.
+// SubscribePattern subscribes to every topic whose whole name matches the RE2 pattern, those that come later too; the proxy's own are
+// passed over.
 func (i *Instance) SubscribePattern(pattern string) error {
 	return i.subscribe(byPattern, nil, pattern)
 }
@@ -233,8 +239,13 @@ type TopicPartition struct {
 }
 
 // Assign replaces the assigned partitions, without a group membership; none at all clears. Whether they exist shows when they are read.
-// Errors: CodeIllegalState after a subscription.
+// Errors: CodeIllegalState after a subscription, CodeForbidden for a topic of the proxy's own.
 func (i *Instance) Assign(partitions []TopicPartition) error {
+	for _, p := range partitions {
+		if err := i.m.cluster.Topics().Allowed(p.Topic); err != nil {
+			return err
+		}
+	}
 	defer i.quiet()()
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -13,6 +13,7 @@ import (
 	"kafkarest/internal/format"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -433,6 +434,43 @@ func TestSeekAtOnce(t *testing.T) {
 		}
 		if err := r.m.Delete(i.Group(), i.Name()); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// TestMinBytes: a read is over with more bytes than the minimum; with a minimum of 0 or less it is the first record that ends it, an empty one
+// too.
+func TestMinBytes(t *testing.T) {
+	r := newRig(t, Config{})
+	for _, test := range []struct {
+		least  int64
+		values []string
+		over   bool
+	}{
+		{-1, []string{"a"}, true},
+		{-1, []string{""}, true},
+		{-1, nil, false},
+		{1, []string{"a"}, false}, // the contract's own example
+		{1, []string{"ab"}, true},
+		{3, []string{"ab", "cd"}, true},
+		{4, []string{"ab", "cd"}, false},
+		{4, []string{"ab", "cd", "e"}, true},
+		{10_000_000, []string{"ab", "cd"}, false},
+	} {
+		i := r.create(t, "g", Options{MinBytes: test.least})
+		if err := i.Assign([]TopicPartition{{"t", 0}}); err != nil {
+			t.Fatal(err)
+		}
+		of := i.assigned[topicPartition{"t", 0}]
+		for offset, value := range test.values {
+			i.pending = append(i.pending, chunk{of, []*kgo.Record{{Topic: "t", Offset: int64(offset), Value: []byte(value)}}})
+		}
+		b := i.newBatch(ReadOptions{})
+		if i.gather(t.Context(), b); b.full != test.over || len(b.taken) != len(test.values) {
+			t.Errorf("minimum %d: over %v after %q, %d records", test.least, b.full, test.values, len(b.taken))
+		}
+		if err := r.m.Delete("g", i.Name()); err != nil {
+			t.Error(err)
 		}
 	}
 }

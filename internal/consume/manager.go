@@ -27,7 +27,7 @@ type Config struct {
 	MaxWait         time.Duration // the most that a read may ask for where its instance sets nothing; 0 is 60 s
 	CommitTimeout   time.Duration // deadline of one commit; 0 is 10 s
 	MaxBytes        int64         // the most a read returns, in bytes of keys and values; 0 is 64 MiB
-	MinBytes        int64         // what a read waits for; less than 1 is the first record
+	MinBytes        int64         // a read waits for more bytes than this; less than 1 is for the first record
 	MaxInstances    int           // above it creation is refused; 0 is 5,000
 	BufferBytes     int32         // what an instance fetches ahead from each broker; 0 is 4 MiB
 	TotalBuffer     int64         // what all instances together hold fetched ahead; above it idle ones drop theirs; 0 is 256 MiB

@@ -480,7 +480,7 @@ func TestShed(t *testing.T) {
 	}
 	for _, i := range []*Instance{member, loner} {
 		var got []string
-		for len(got) < len(want) {
+		for deadline := time.Now().Add(15 * time.Second); len(got) < len(want) && time.Now().Before(deadline); {
 			d, err := i.Read(t.Context(), ReadOptions{Wait: 10 * time.Second, MaxBytes: 60})
 			if err != nil {
 				t.Fatal(err)

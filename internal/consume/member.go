@@ -44,7 +44,8 @@ func (i *Instance) groupOptions(topics []string, pattern string) []kgo.Opt {
 		kgo.AdjustFetchOffsetsFn(i.assignedAt),
 	)
 	if pattern != "" {
-		return append(opts, kgo.ConsumeRegex(), kgo.ConsumeTopics("^(?:"+pattern+")$"))
+		opts = append(opts, kgo.ConsumeRegex(), kgo.ConsumeTopics("^(?:"+pattern+")$"))
+		return append(opts, i.m.cluster.Topics().AllowedByPattern()...)
 	}
 	return append(opts, kgo.ConsumeTopics(topics...))
 }

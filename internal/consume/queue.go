@@ -18,6 +18,7 @@ import (
 
 // QueueConfig bounds the queues of this process. Zero values stand for the defaults.
 type QueueConfig struct {
+	ClientID       string        // of the groups' members, before what says how this node is reached; "" is none
 	MaxQueues      int           // 0 is 1,000
 	IdleTimeout    time.Duration // a queue that nobody uses and of which nobody holds a record is closed after it; 0 is 5 min
 	Window         int           // records of one partition that are fetched and not acknowledged; 0 is 5,000
@@ -43,6 +44,7 @@ type Queues struct {
 
 	mu       sync.Mutex
 	queues   map[queueKey]*Queue
+	views    map[queueKey]*lookup // of groups whose members were asked for
 	closed   bool
 	stop     context.CancelFunc
 	ctx      context.Context //nolint:containedctx // of the queues' own goroutines: it ends with Close
@@ -64,8 +66,8 @@ func NewQueues(cfg QueueConfig, cluster *kafka.Cluster) *Queues {
 	orElse(&cfg.CommitTimeout, 10*time.Second)
 	orElse(&cfg.Log, slog.New(slog.DiscardHandler))
 	ctx, stop := context.WithCancel(context.Background())
-	qs := &Queues{cfg: cfg, cluster: cluster, queues: map[queueKey]*Queue{}, ctx: ctx, stop: stop, drain: make(chan struct{}),
-		fetcher: &fetcher{cluster: cluster, topics: map[string]*layout{}}}
+	qs := &Queues{cfg: cfg, cluster: cluster, queues: map[queueKey]*Queue{}, views: map[queueKey]*lookup{}, ctx: ctx, stop: stop,
+		drain: make(chan struct{}), fetcher: &fetcher{cluster: cluster, topics: map[string]*layout{}}}
 	qs.wg.Go(qs.tend)
 	return qs
 }
@@ -106,10 +108,15 @@ func (qs *Queues) Close(ctx context.Context) error {
 	}
 }
 
-// Open gives the queue of a topic for a consumer, and joins the consumer's group if this node has not. from says where a group begins that
-// has committed nothing yet: Earliest or Latest; "" is Earliest.
+// OpenOptions are how a queue that is not there yet is made.
+type OpenOptions struct {
+	From  Reset // where a group begins that has committed nothing yet: Earliest or Latest; "" is Earliest
+	Reach Reach // of this node, for the others
+}
+
+// Open gives the queue of a topic for a consumer, and joins the consumer's group if this node has not.
 // Errors: CodeTopicNotFound, CodeForbidden, CodeTooManyRequests at the limit of queues, CodeDraining.
-func (qs *Queues) Open(ctx context.Context, topic, consumer string, from Reset) (*Queue, error) {
+func (qs *Queues) Open(ctx context.Context, topic, consumer string, opts OpenOptions) (*Queue, error) {
 	if q := qs.find(topic, consumer); q != nil {
 		return q, nil
 	}
@@ -119,7 +126,7 @@ func (qs *Queues) Open(ctx context.Context, topic, consumer string, from Reset) 
 	qs.mu.Lock()
 	defer qs.mu.Unlock()
 	if qs.closed {
-		return nil, &kafkarest.Error{Code: kafkarest.CodeDraining, Message: "The proxy is shutting down.", RetryAfter: time.Second}
+		return nil, errDraining()
 	}
 	key := queueKey{topic, consumer}
 	if q := qs.queues[key]; q != nil {
@@ -130,7 +137,8 @@ func (qs *Queues) Open(ctx context.Context, topic, consumer string, from Reset) 
 		return nil, &kafkarest.Error{Code: kafkarest.CodeTooManyRequests, RetryAfter: 5 * time.Second, Message: fmt.Sprintf(
 			"There are %d queues on this node, the most that are allowed: leave some, or wait until idle ones close.", qs.cfg.MaxQueues)}
 	}
-	q, err := qs.join(topic, consumer, cmp.Or(from, Earliest))
+	opts.From = cmp.Or(opts.From, Earliest)
+	q, err := qs.join(topic, consumer, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -217,6 +225,7 @@ type Queue struct {
 	mu        sync.Mutex
 	parts     map[int32]*queuePart
 	joined    time.Time // of the newest assignment; zero before the first
+	member    bool      // of the group, be it without any partition
 	turn      int       // which partition a receive looks at first
 	changed   chan struct{}
 	metadata  map[int32]string // of the commits that an assignment found

@@ -1,6 +1,7 @@
 package consume
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -16,11 +17,14 @@ import (
 
 // join makes a queue and begins to join the group. The balancer is the cooperative one alone, so that a rebalance leaves what stays on this
 // node untouched, held records included; Java's default members have it too.
-func (qs *Queues) join(topic, consumer string, from Reset) (*Queue, error) {
+//
+// Its client id says how this node is reached, so that other nodes can pass acknowledgements on.
+func (qs *Queues) join(topic, consumer string, opts OpenOptions) (*Queue, error) {
 	ctx, stop := context.WithCancel(qs.ctx)
-	q := &Queue{of: qs, topic: topic, consumer: consumer, from: from, stop: stop, dirty: make(chan struct{}, 1), parts: map[int32]*queuePart{},
+	q := &Queue{of: qs, topic: topic, consumer: consumer, from: opts.From, stop: stop, dirty: make(chan struct{}, 1), parts: map[int32]*queuePart{},
 		changed: make(chan struct{}), metadata: map[int32]string{}, most: metadataMost, used: time.Now()}
 	client, err := qs.cluster.NewConsumer(
+		kgo.ClientID(cmp.Or(opts.Reach.clientID(qs.cfg.ClientID), "kafka-rest")),
 		kgo.ConsumerGroup(consumer),
 		kgo.ConsumeTopics(topic),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
@@ -33,6 +37,7 @@ func (qs *Queues) join(topic, consumer string, from Reset) (*Queue, error) {
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), // when retention has overtaken the group
 		kgo.OnOffsetsFetched(q.remember),
 		kgo.AdjustFetchOffsetsFn(q.assigned),
+		kgo.OnPartitionsAssigned(q.entered),
 		kgo.OnPartitionsRevoked(q.revoked),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, lost map[string][]int32) { q.forget(lost) }),
 	)
@@ -44,6 +49,14 @@ func (qs *Queues) join(topic, consumer string, from Reset) (*Queue, error) {
 	q.wg.Go(func() { q.poll(ctx) })
 	q.wg.Go(func() { q.commitLoop(ctx) })
 	return q, nil
+}
+
+// entered is called at each assignment, one of nothing too.
+func (q *Queue) entered(context.Context, *kgo.Client, map[string][]int32) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.member = true
+	q.wake()
 }
 
 // remember keeps the metadata of the commits that the next call of assigned is about.

@@ -36,10 +36,12 @@ func errLeaseLost(partition int32, offset int64, why string) error {
 	return kafkarest.Errorf(kafkarest.CodeLeaseLost, "lease_lost: the record at partition %d, offset %d %s.", partition, offset, why)
 }
 
-const (
-	toAnother = "was given to another client since"
-	elsewhere = "is not with this node any more: the group has given its partition to another member, and the record is delivered again"
-)
+const toAnother = "was given to another client since"
+
+func errElsewhere(partition int32, offset int64) error {
+	return kafkarest.Wrap(kafkarest.CodeLeaseLost, ErrElsewhere, fmt.Sprintf("lease_lost: the record at partition %d, offset %d is not with this node: "+
+		"the group has given its partition to another member, and the record is delivered again.", partition, offset))
+}
 
 // part finds a partition that this node has, waiting for the group while it is only just being joined. q.mu is held, and let go of meanwhile.
 func (q *Queue) part(ctx context.Context, partition int32, offset int64) (*queuePart, error) {
@@ -50,8 +52,9 @@ func (q *Queue) part(ctx context.Context, partition int32, offset int64) (*queue
 		case q.trouble() != nil:
 			return nil, q.trouble()
 		case p != nil:
+			q.used = time.Now()
 			return p, nil
-		case !q.joined.IsZero():
+		case q.member:
 			return nil, q.absent(ctx, partition, offset)
 		}
 		changed := q.changed
@@ -79,18 +82,18 @@ func (q *Queue) absent(ctx context.Context, partition int32, offset int64) error
 		return err
 	}
 	if partition < 0 || int(partition) >= len(l.leaders) {
-		return kafkarest.Errorf(kafkarest.CodePartitionNotFound, "Partition %d not found: topic %s has %d.", partition, q.topic, len(l.leaders))
+		return errNoPartition(partition, q.topic, len(l.leaders))
 	}
-	return errLeaseLost(partition, offset, elsewhere)
+	return errElsewhere(partition, offset)
 }
 
 // Acknowledge acknowledges the record at an offset, and with upTo all before it in its partition, whoever holds them. It returns when that is
 // committed, so what it has acknowledged outlives this node. lease is that of the delivery, or 0 to acknowledge for whoever has it. What is
 // acknowledged already stays so: no error.
-// Errors: CodeLeaseLost when it was given to another client since, CodeUnprocessable for a record that was never there, CodeRetryLater
+// Errors: CodeLeaseLost when it was given to another client since, or with ErrElsewhere as its cause when this node does not have the partition,
+// as for the other two; CodeUnprocessable for a record that was never there, CodeRetryLater
 // when it could not be committed in time: it may or may not be.
 func (q *Queue) Acknowledge(ctx context.Context, partition int32, offset int64, lease uint64, upTo bool) error {
-	q.touch()
 	s, err := q.acknowledge(ctx, partition, offset, lease, upTo)
 	if err != nil {
 		return err
@@ -139,7 +142,6 @@ func (q *Queue) acknowledge(ctx context.Context, partition int32, offset int64, 
 func (q *Queue) Release(ctx context.Context, partition int32, offset int64, lease uint64, delay time.Duration) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.used = time.Now()
 	p, err := q.part(ctx, partition, offset)
 	if err != nil {
 		return err
@@ -162,7 +164,6 @@ func (q *Queue) Release(ctx context.Context, partition int32, offset int64, leas
 func (q *Queue) Renew(ctx context.Context, partition int32, offset int64, lease uint64, hold time.Duration) (deadline time.Time, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.used = time.Now()
 	p, err := q.part(ctx, partition, offset)
 	if err != nil {
 		return deadline, err
@@ -192,8 +193,8 @@ func (q *Queue) committed(ctx context.Context, s *settlement) error {
 		case stored:
 			return nil
 		case gone:
-			return kafkarest.Errorf(kafkarest.CodeLeaseLost, "lease_lost: the group gave partition %d to another member before the acknowledgement "+
-				"was committed; the record may be delivered again.", s.part.partition)
+			return kafkarest.Wrap(kafkarest.CodeLeaseLost, ErrElsewhere, fmt.Sprintf("lease_lost: the group gave partition %d to another member "+
+				"before the acknowledgement was committed; the record may be delivered again.", s.part.partition))
 		}
 		select {
 		case <-commits:

@@ -33,7 +33,7 @@ func (b *readerBench) close(qs *Queues) {
 
 func (b *readerBench) open(qs *Queues, topic string) *Queue {
 	b.t.Helper()
-	q, err := qs.Open(b.t.Context(), topic, "me", "")
+	q, err := qs.Open(b.t.Context(), topic, "me", OpenOptions{})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -270,7 +270,7 @@ func TestQueueWorkers(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	work := func(n int, random *rand.Rand) {
-		q, err := nodes[n%2].Open(ctx, topic, "me", "")
+		q, err := nodes[n%2].Open(ctx, topic, "me", OpenOptions{})
 		if err != nil {
 			return
 		}
@@ -342,14 +342,14 @@ func TestQueuesLimitAndIdle(t *testing.T) {
 	b := newReaderBench(t)
 	topic := b.topic(1)
 	qs := b.queues(QueueConfig{MaxQueues: 1, IdleTimeout: 50 * time.Millisecond})
-	_, err := qs.Open(t.Context(), "nosuch", "me", "")
+	_, err := qs.Open(t.Context(), "nosuch", "me", OpenOptions{})
 	wantCode(t, "unknown topic", err, kafkarest.CodeTopicNotFound)
 	b.open(qs, topic)
-	if _, err := qs.Open(t.Context(), topic, "other", ""); kafkarest.AsError(err).Code != kafkarest.CodeTooManyRequests {
+	if _, err := qs.Open(t.Context(), topic, "other", OpenOptions{}); kafkarest.AsError(err).Code != kafkarest.CodeTooManyRequests {
 		t.Errorf("a queue too many: %v", err)
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; {
-		if _, err := qs.Open(t.Context(), topic, "other", ""); err == nil {
+		if _, err := qs.Open(t.Context(), topic, "other", OpenOptions{}); err == nil {
 			break
 		}
 		if time.Now().After(deadline) {
@@ -358,6 +358,6 @@ func TestQueuesLimitAndIdle(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	b.close(qs)
-	_, err = qs.Open(t.Context(), topic, "other", "")
+	_, err = qs.Open(t.Context(), topic, "other", OpenOptions{})
 	wantCode(t, "after the end", err, kafkarest.CodeDraining)
 }

@@ -228,7 +228,7 @@ type batch struct {
 }
 
 func (i *Instance) newBatch(opts ReadOptions) *batch {
-	b := &batch{limit: i.m.cfg.MaxBytes, min: max(1, i.opts.MinBytes), key: i.opts.Key, value: i.opts.Value, onError: i.opts.OnDecodeError}
+	b := &batch{limit: i.m.cfg.MaxBytes, min: max(0, i.opts.MinBytes) + 1, key: i.opts.Key, value: i.opts.Value, onError: i.opts.OnDecodeError}
 	if opts.Key != nil {
 		b.key = opts.Key
 	}

@@ -12,6 +12,7 @@ import (
 	"kafkarest/internal/kafka"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -155,10 +156,26 @@ func (r *Reader) askEnds() askOffsets {
 	return r.cluster.Admin().ListEndOffsets
 }
 
-// list gives an offset for each of the partitions, or fails.
+// list gives an offset for each of the partitions, or fails. What passes by itself, as after the election of a leader, is tried again until
+// the deadline.
 func (r *Reader) list(ctx context.Context, topic string, partitions []int32, ask askOffsets) (map[int32]int64, error) {
+	const again = 100 * time.Millisecond
 	ctx, cancel := r.cluster.Deadline(ctx)
 	defer cancel()
+	for {
+		offsets, err := r.listOnce(ctx, topic, partitions, ask)
+		if !kerr.IsRetriable(err) || kafka.IsUnknownTopic(err) {
+			return offsets, err
+		}
+		select {
+		case <-time.After(again):
+		case <-ctx.Done():
+			return nil, kafka.Error(ctx.Err())
+		}
+	}
+}
+
+func (r *Reader) listOnce(ctx context.Context, topic string, partitions []int32, ask askOffsets) (map[int32]int64, error) {
 	listed, err := kafka.Await(ctx, func(ctx context.Context) (kadm.ListedOffsets, error) { return ask(ctx, topic) })
 	if err != nil {
 		return nil, kafka.ForTopic(topic, err)

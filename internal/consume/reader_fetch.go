@@ -84,6 +84,9 @@ func (f *fetcher) layout(ctx context.Context, topic string, again bool) (*layout
 	if !kafka.ValidName(topic) {
 		return nil, kafkarest.Errorf(kafkarest.CodeTopicNotFound, "Topic %q not found: no topic can have this name.", topic)
 	}
+	if err := f.cluster.Topics().Allowed(topic); err != nil {
+		return nil, err
+	}
 	f.mu.Lock()
 	if l := f.topics[topic]; l != nil && !again && time.Since(l.learned) < layoutFresh {
 		f.mu.Unlock()

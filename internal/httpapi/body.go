@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +22,8 @@ import (
 type budget struct {
 	limit int64
 	used  atomic.Int64
+
+	joining sync.Mutex // held while a body is put together for which the budget has no room twice
 }
 
 func (b *budget) take(n int64) bool {
@@ -74,23 +77,13 @@ func (c *Call) Body() ([]byte, error) {
 	if c.R.ContentLength < 0 { // it has net/http wait, before it closes, until a client that still sends has got the answer
 		c.R.Body = http.MaxBytesReader(c.ResponseWriter, c.R.Body, limit)
 	}
-	if encoding == "" {
-		size := c.R.ContentLength
-		if size < 0 {
-			size = 4 << 10
-		}
-		return c.readBody(bodyReader{c}, size, limit)
+	var body []byte
+	var err error
+	if encoding == "" && c.R.ContentLength > 0 {
+		body, err = c.readKnown(bodyReader{c}, c.R.ContentLength, limit)
+	} else {
+		body, err = c.readUnknown(encoding, limit)
 	}
-	reader, closeReader, err := c.decompress(bodyReader{c}, encoding)
-	if err != nil {
-		return nil, err
-	}
-	defer closeReader()
-	return c.readBody(reader, 4<<10, limit)
-}
-
-func (c *Call) readBody(r io.Reader, size, limit int64) ([]byte, error) {
-	body, err := c.readAll(r, size, limit)
 	if err != nil {
 		return nil, bodyError(err)
 	}
@@ -98,8 +91,9 @@ func (c *Call) readBody(r io.Reader, size, limit int64) ([]byte, error) {
 	return body, nil
 }
 
-// readAll reads to the end into memory that grows with what has come, so that a length that is only announced costs nothing.
-func (c *Call) readAll(r io.Reader, size, limit int64) ([]byte, error) {
+// readKnown reads a body of an announced length into memory that grows with what has come, so that a length that is only announced costs
+// nothing.
+func (c *Call) readKnown(r io.Reader, size, limit int64) ([]byte, error) {
 	const trust = 64 << 10
 	first := min(size, trust)
 	if err := c.body.grow(first); err != nil {
@@ -108,7 +102,7 @@ func (c *Call) readAll(r io.Reader, size, limit int64) ([]byte, error) {
 	buf := make([]byte, 0, first)
 	for {
 		if len(buf) == cap(buf) {
-			if int64(len(buf)) == size && c.R.ContentLength == size { // the announced end: only EOF can follow
+			if int64(len(buf)) == size { // only EOF can follow
 				if _, err := io.ReadFull(r, make([]byte, 1)); err == io.EOF {
 					return buf, nil
 				} else if err != nil {
@@ -116,13 +110,7 @@ func (c *Call) readAll(r io.Reader, size, limit int64) ([]byte, error) {
 				}
 				return nil, errTooLarge(limit)
 			}
-			if int64(len(buf)) > limit {
-				return nil, errTooLarge(limit)
-			}
-			next := min(2*int64(cap(buf)), limit+1)
-			if size > int64(cap(buf)) && size < next {
-				next = size
-			}
+			next := min(2*int64(cap(buf)), size)
 			if err := c.body.grow(next - int64(cap(buf))); err != nil {
 				return nil, err
 			}
@@ -133,12 +121,35 @@ func (c *Call) readAll(r io.Reader, size, limit int64) ([]byte, error) {
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		if err == io.EOF {
-			if int64(len(buf)) > limit {
-				return nil, errTooLarge(limit)
-			}
 			return buf, nil
 		}
 		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// readUnknown reads a body whose length shows at its end, since it is sent in chunks or compressed.
+func (c *Call) readUnknown(encoding string, limit int64) ([]byte, error) {
+	r, closeReader, err := c.decompress(bodyReader{c}, encoding)
+	if err != nil {
+		return nil, err
+	}
+	defer closeReader()
+	p := pieces{of: &c.body}
+	for {
+		room, err := p.room()
+		if err != nil {
+			return nil, err
+		}
+		n, err := r.Read(room[:min(int64(len(room)), limit+1-p.size)])
+		p.took(n)
+		switch {
+		case p.size > limit:
+			return nil, errTooLarge(limit)
+		case err == io.EOF:
+			return p.join(), nil
+		case err != nil:
 			return nil, err
 		}
 	}

@@ -111,6 +111,90 @@ func TestBody(t *testing.T) {
 	}
 }
 
+// TestBodyInPieces: a body without a length is whole and of its own memory wherever its pieces end, and gives all of the budget back.
+func TestBodyInPieces(t *testing.T) {
+	const limit = 3 << 20
+	sizes := []int{1, limit - 1, limit, limit + 1}
+	for _, border := range []int{firstPiece, firstPiece + smallPiece, firstPiece + 2*smallPiece, firstPiece + 10*smallPiece, 1 << 20} {
+		sizes = append(sizes, border-1, border, border+1)
+	}
+	s := newTestServer(t, Config{MaxBody: limit}, echoBody())
+	for _, size := range sizes {
+		body := numbered(size)
+		for name, reader := range map[string]io.Reader{
+			"": strings.NewReader(body), "EOF with the last bytes": iotest.DataErrReader(strings.NewReader(body)), "halves": iotest.HalfReader(strings.NewReader(body)),
+		} {
+			r := request("POST", "/echo", "")
+			r.ContentLength, r.Body = -1, io.NopCloser(reader)
+			w := send(s, r)
+			if want := map[bool]int{true: 200, false: 413}[size <= limit]; w.Code != want || want == 200 && w.Body.String() != body {
+				t.Errorf("%d bytes, %s: %d with %d bytes", size, name, w.Code, w.Body.Len())
+			}
+			if n := s.bodies.used.Load(); n != 0 {
+				t.Fatalf("%d bytes, %s: %d of the budget are not given back", size, name, n)
+			}
+		}
+	}
+}
+
+// numbered is a text without repetitions that would hide what is out of its place.
+func numbered(size int) string {
+	var b strings.Builder
+	for n := 0; b.Len() < size; n++ {
+		b.WriteString(strconv.Itoa(n))
+		b.WriteByte(' ')
+	}
+	return b.String()[:size]
+}
+
+// TestBodyAsLargeAsTheBudget: what a body takes twice while it is put together is no reason to refuse it, and what it keeps is counted.
+func TestBodyAsLargeAsTheBudget(t *testing.T) {
+	const size = 900_000
+	var counted int64
+	e := echoBody()
+	e.Handle = func(c *Call) error {
+		body, err := c.Body()
+		if err == nil && len(body) != size {
+			err = errors.New("another length")
+		}
+		counted = c.server.bodies.used.Load()
+		return err
+	}
+	for _, budget := range []int64{1 << 20, 10 << 20} { // without room for two, and with it
+		s := newTestServer(t, Config{MaxBody: size, BodyBudget: budget}, e)
+		r := request("POST", "/echo", "")
+		r.ContentLength, r.Body = -1, io.NopCloser(strings.NewReader(numbered(size)))
+		if w := send(s, r); w.Code != 200 || counted != size {
+			t.Errorf("%d: %s; %d bytes count, want %d", w.Code, w.Body, counted, size)
+		}
+	}
+}
+
+// TestCompressedLengthIsNoLength: what is announced is the length before decompression, whatever it is.
+func TestCompressedLengthIsNoLength(t *testing.T) {
+	s := newTestServer(t, Config{}, echoBody())
+	want := strings.Repeat("x", 100_000)
+	for _, length := range []int{firstPiece, smallPiece} {
+		var out bytes.Buffer
+		for padding := length / 2; out.Len() != length; padding += length - out.Len() {
+			out.Reset()
+			w := gzip.NewWriter(&out)
+			w.Extra = make([]byte, padding)
+			if _, err := io.WriteString(w, want); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r := request("POST", "/echo", out.String())
+		r.Header.Set("Content-Encoding", "gzip")
+		if w := send(s, r); w.Code != 200 || w.Body.String() != want {
+			t.Errorf("%d bytes: %d with %d bytes", length, w.Code, w.Body.Len())
+		}
+	}
+}
+
 func wrongSum(gz string) string {
 	b := []byte(gz)
 	b[len(b)-5] ^= 1

@@ -34,6 +34,7 @@ type Call struct {
 	ContentType string    // the media type of the request body as the endpoint lists it, "" when the request has none
 	Accept      string    // the media type of the reply
 	RequestID   string
+	Flushed     bool // the handler will Flush its reply, which then needs a Content-Length from the start
 
 	server    *Server
 	start     time.Time
@@ -69,6 +70,14 @@ func (c *Call) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// Flush sends what was written of the reply, before the handler returns.
+func (c *Call) Flush() error {
+	if err := http.NewResponseController(c.ResponseWriter).Flush(); err != nil {
+		return &clientGone{err}
+	}
+	return nil
+}
+
 // Param is the value of a wildcard of the path, percent-decoded.
 func (c *Call) Param(name string) string { return c.R.PathValue(name) }
 
@@ -93,7 +102,7 @@ func (c *Call) Reply(status int, body []byte) error {
 // writeAll writes in pieces: the connection gives the client the write timeout to take each (see Conn).
 func (c *Call) writeAll(status int, body []byte) error {
 	const piece, counted = 64 << 10, 2 << 10 // net/http itself counts a reply that fits its first buffer
-	if len(body) > counted || c.R.Method == http.MethodHead {
+	if len(body) > counted || c.Flushed || c.R.Method == http.MethodHead {
 		c.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
 	}
 	c.WriteHeader(status)

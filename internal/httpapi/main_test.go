@@ -18,7 +18,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // newTestServer mounts endpoints, or fails the test.
-func newTestServer(t *testing.T, cfg Config, endpoints ...Endpoint) *Server {
+func newTestServer(t testing.TB, cfg Config, endpoints ...Endpoint) *Server {
 	t.Helper()
 	s, err := New(cfg, endpoints)
 	if err != nil {

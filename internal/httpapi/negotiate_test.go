@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"fmt"
+	"mime"
 	"slices"
 	"strings"
 	"testing"
@@ -91,6 +93,50 @@ func FuzzNegotiate(f *testing.F) {
 			t.Errorf("Accept %q and */*: none", accept)
 		}
 	})
+}
+
+// FuzzMediaTypes: whatever Content-Type and Accept say, the kit chooses one of the path's endpoints and one of its types, or answers 415 or 406;
+// what it understands of a Content-Type is what package mime does.
+func FuzzMediaTypes(f *testing.F) {
+	for _, contentType := range []string{"", jsonV2, binaryV2 + "; charset=UTF-8", v2Type + `;charset="latin1"`, "A/B ; =", "application/*", "*/*", jsonV2 + ";x*0=a"} {
+		for _, accept := range []string{"", "*/*", "*; q=.2", v2Type + ";q=0", jsonV2 + ";q=0.5, text/*;q=1", "application/*;q=NaN,"} {
+			f.Add(contentType, accept)
+		}
+	}
+	chosen := func(c *Call) error {
+		if !slices.Contains(c.Endpoint.Produces, c.Accept) {
+			return fmt.Errorf("%q is no type of %s", c.Accept, c.Endpoint.Name)
+		}
+		if c.ContentType != "" && !slices.Contains(c.Endpoint.Consumes, c.ContentType) || c.ContentType == "" && !c.Endpoint.NoType {
+			return fmt.Errorf("%s does not take %q", c.Endpoint.Name, c.ContentType)
+		}
+		c.Header().Set("Chosen", c.ContentType)
+		return c.Reply(200, nil)
+	}
+	s := newTestServer(f, Config{},
+		Endpoint{Name: "api.v2.json", Method: "POST", Path: "/a", Consumes: []string{jsonV2}, Produces: []string{v2Type, jsonV2}, Handle: chosen},
+		Endpoint{Name: "api.v2.binary", Method: "POST", Path: "/a", Consumes: []string{binaryV2, v2Type}, NoType: true, Produces: []string{v2Type}, Handle: chosen})
+	f.Fuzz(func(t *testing.T, contentType, accept string) {
+		r := request("POST", "/a", "")
+		r.Header = map[string][]string{"Content-Type": {contentType}, "Accept": {accept}}
+		w := send(s, r)
+		got := w.Header().Get("Chosen")
+		if mediaType, params, err := mime.ParseMediaType(contentType); w.Code == 200 && got != contentType && (err != nil || got != mediaType || !isUTF8(params["charset"])) {
+			t.Errorf("Content-Type %q is taken for %q: %q %v %v", contentType, got, mediaType, params, err)
+		} else if known := slices.Contains([]string{jsonV2, binaryV2, v2Type}, mediaType); w.Code == 415 && known && err == nil && isUTF8(params["charset"]) {
+			t.Errorf("Content-Type %q is refused", contentType)
+		}
+		switch produced := w.Header().Get("Content-Type"); {
+		case w.Code == 200 && got != jsonV2 && produced != v2Type, w.Code == 200 && produced != v2Type && produced != jsonV2:
+			t.Errorf("Accept %q for %q: %q", accept, got, produced)
+		case w.Code != 200 && w.Code != 406 && w.Code != 415:
+			t.Errorf("%q %q: %d %s", contentType, accept, w.Code, w.Body)
+		}
+	})
+}
+
+func isUTF8(charset string) bool {
+	return slices.Contains([]string{"", "utf-8", "utf8", "us-ascii"}, strings.ToLower(charset))
 }
 
 func TestAcceptsGzip(t *testing.T) {

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -90,12 +92,15 @@ var ErrIdle = errors.New("the request body was silent for too long")
 // Errors: 415 for an encoding other than gzip, zstd and identity, 400 when it does not decompress.
 func (c *Call) BodyStream(idle time.Duration) (*BodyStream, error) {
 	b := &BodyStream{call: c, source: &pacedReader{call: c, idle: idle}, closer: func() {}}
+	b.source.until.Store(never)
 	b.r = b.source
 	if encoding := c.R.Header.Get("Content-Encoding"); encoding != "" {
-		var err error
-		if b.r, b.closer, err = c.decompress(b.source, encoding); err != nil {
+		r, closer, err := c.decompress(b.source, encoding)
+		if err != nil {
+			b.Close()
 			return nil, err
 		}
+		b.r, b.closer = r, closer
 	}
 	return b, nil
 }
@@ -134,14 +139,33 @@ func (b *BodyStream) Interrupt() {
 	b.call.setReadDeadline(time.Now().Add(-time.Second))
 }
 
+// Late reports whether the last read came to its deadline. net/http ends the request's context then, and the client may still be there.
+// Any goroutine may ask.
+func (b *BodyStream) Late() bool { return int64(time.Since(start)) >= b.source.until.Load() }
+
 // ErrInterrupted says that reading a body was ended by Interrupt.
 var ErrInterrupted = errors.New("reading the request body was interrupted")
 
-// Close takes the deadline off and frees what decompression holds.
+// Close frees what decompression holds, and takes the deadline off. A body that has not come to its end ends the connection with the reply:
+// in full duplex net/http would wait for the rest without a deadline, or take it for the next request.
 func (b *BodyStream) Close() {
 	b.closer()
-	b.call.endBody()
+	if b.source.ended {
+		b.call.endBody()
+		return
+	}
+	b.call.setReadDeadline(time.Now().Add(-time.Second))
+	b.call.closeAfterReply()
 }
+
+// closeAfterReply has net/http close the connection after this reply, even when the headers are out, and not before a client that still
+// sends can have got it. http.MaxBytesReader alone can tell it that, by meeting its limit. HTTP/2 ends the one stream by itself.
+func (c *Call) closeAfterReply() {
+	limited := http.MaxBytesReader(c.ResponseWriter, io.NopCloser(strings.NewReader("x")), 0)
+	_, _ = limited.Read(make([]byte, 1)) // the error is the purpose
+}
+
+const never = math.MaxInt64
 
 // pacedReader sets the deadline of each read.
 type pacedReader struct {
@@ -151,7 +175,9 @@ type pacedReader struct {
 	had    int64     // bytes that had come by then
 
 	interrupted atomic.Bool
-	late        bool // the deadline itself ended the last read: net/http ends the request's context then, which may look like an interruption
+	ended       bool         // the body has come to its end
+	until       atomic.Int64 // the deadline of the read that waits, or that came to it: nanoseconds since start; never between reads
+	late        bool         // the deadline itself ended the last read: net/http ends the request's context then, which may look like an interruption
 }
 
 func (r *pacedReader) Read(p []byte) (int, error) {
@@ -162,13 +188,17 @@ func (r *pacedReader) Read(p []byte) (int, error) {
 		earned := time.Duration(c.read-r.had) * time.Second / time.Duration(cfg.BodyMinRate)
 		until = r.within.Add(cfg.BodyTimeout + earned)
 	}
+	r.until.Store(int64(until.Sub(start)))
 	c.setReadDeadline(until)
 	if r.interrupted.Load() { // looked at after the deadline was set, which may have undone Interrupt's
 		return 0, ErrInterrupted
 	}
 	n, err := c.R.Body.Read(p)
 	c.read += int64(n)
-	r.late = err != nil && !time.Now().Before(until)
+	r.ended = err == io.EOF
+	if r.late = err != nil && !time.Now().Before(until); !r.late {
+		r.until.Store(never)
+	}
 	return n, err
 }
 

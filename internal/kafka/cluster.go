@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +26,7 @@ type Config struct {
 	RequestTimeout time.Duration // deadline of one metadata or admin request; 0 is 5 s
 	LookupTimeout  time.Duration // how long produce waits for an unknown topic to appear; 0 is 1 s
 	UnknownFor     time.Duration // how long it is remembered that a topic does not exist; 0 not at all
+	Denied         []string      // topics that no client of the proxy may use, since they are the proxy's own: see Topics.Allowed
 	Log            *slog.Logger  // nil discards
 }
 
@@ -58,6 +60,7 @@ func Open(cfg Config) (*Cluster, error) {
 	}
 	c := &Cluster{cfg: cfg, admin: admin, adm: kadm.NewClient(admin), producers: map[Profile]*Producer{}}
 	c.topics = newTopics(admin, cfg.RequestTimeout, cfg.LookupTimeout, cfg.UnknownFor)
+	c.topics.denied = slices.DeleteFunc(slices.Clone(cfg.Denied), func(name string) bool { return name == "" })
 	c.topics.onGone = c.forget
 	return c, nil
 }

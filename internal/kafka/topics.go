@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +26,7 @@ type Topics struct {
 	appear   time.Duration      // how long an unknown topic may take to appear
 	negative time.Duration      // how long it is remembered that a topic does not exist
 	onGone   func(topic string) // a topic that was known is gone
+	denied   []string           // never changed
 
 	mu     sync.Mutex
 	known  map[string]*topic
@@ -89,10 +92,34 @@ func ValidName(name string) bool {
 	return true
 }
 
+// Allowed returns CodeForbidden for a topic of the proxy's own, which holds what belongs to other clients. Whoever lets a client name a
+// topic asks this first; the rooms that keep something in such a topic use clients of the Cluster and no directory.
+func (t *Topics) Allowed(name string) error {
+	if !slices.Contains(t.denied, name) {
+		return nil
+	}
+	return kafkarest.Errorf(kafkarest.CodeForbidden, "Not authorized to access topics: [%s]: the topic is the proxy's own.", name)
+}
+
+// AllowedByPattern are the options for a consumer that finds its topics by a regular expression: it passes over those that are not Allowed.
+func (t *Topics) AllowedByPattern() []kgo.Opt {
+	if len(t.denied) == 0 {
+		return nil
+	}
+	exact := make([]string, 0, len(t.denied))
+	for _, name := range t.denied {
+		exact = append(exact, "^"+regexp.QuoteMeta(name)+"$")
+	}
+	return []kgo.Opt{kgo.ConsumeExcludeTopics(exact...)}
+}
+
 // Partitions gives the number of partitions of a topic, which the broker may create on this occasion when it is set to.
 // Errors, as for a record to produce: CodeKafka for an illegal name, CodeKafkaRetriable for a topic that does not exist (with
-// kerr.UnknownTopicOrPartition as its cause) or a broker that does not answer, CodeForbidden.
+// kerr.UnknownTopicOrPartition as its cause) or a broker that does not answer, CodeForbidden, for one that is not Allowed too.
 func (t *Topics) Partitions(ctx context.Context, name string) (int32, error) {
+	if err := t.Allowed(name); err != nil {
+		return 0, err
+	}
 	now := time.Now()
 	t.mu.Lock()
 	if e := t.known[name]; e != nil && now.Before(e.until) {

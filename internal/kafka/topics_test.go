@@ -358,3 +358,32 @@ func TestCloseEndsLookUps(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestDenied: a topic of the proxy's own is refused by its name alone, whether it exists or not.
+func TestDenied(t *testing.T) {
+	b := startBroker(t, nil)
+	c := openCluster(t, b, Config{Denied: []string{"own.1", ""}})
+	createTopic(t, b, "own.1", 1)
+	createTopic(t, b, "own21", 1)
+	requests := counted(b, kmsg.Metadata)
+	for range 2 {
+		for _, err := range []error{c.Topics().Allowed("own.1"), errorOf(partitionsOf(t, c, "own.1")), errorOf(c.Topics().Renew(t.Context(), "own.1"))} {
+			if codeOfError(err) != kafkarest.CodeForbidden || !strings.Contains(kafkarest.AsError(err).Message, "[own.1]") {
+				t.Errorf("%v", err)
+			}
+		}
+	}
+	if n := requests.Hits(); n > 0 {
+		t.Errorf("the broker was asked %d times", n)
+	}
+	for _, name := range []string{"own21", "own.11", "1own.1", ""} {
+		if err := c.Topics().Allowed(name); err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	if n, err := partitionsOf(t, c, "own21"); n != 1 || err != nil {
+		t.Error(n, err)
+	}
+}
+
+func errorOf(_ int32, err error) error { return err }

@@ -545,9 +545,6 @@ func (s *Store) Info() Info {
 	return i
 }
 
-// Topic is the topic of tasks, to which no client may write.
-func (s *Store) Topic() string { return s.cfg.Topic }
-
 // Close waits until the tasks of this process have ended or ctx has, then stops what runs behind requests. Tasks that are still pending will
 // be unknown after a restart.
 func (s *Store) Close(ctx context.Context) {

@@ -54,6 +54,7 @@ func testProperties(cfg Config, nodes int) map[string]string {
 		"share.coordinator.state.topic.min.isr":            inSync,
 		"share.coordinator.state.topic.num.partitions":     partitions,
 		"group.initial.rebalance.delay.ms":                 "0",
+		"log.retention.ms":                                 "-1",      // records of tests may have any timestamp, and the first clean-up comes after 30 s
 		"log.cleaner.dedupe.buffer.size":                   "4194304", // 128 MiB by default, a third of this heap
 	}
 	if !cfg.Throughput {

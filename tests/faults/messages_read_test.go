@@ -115,3 +115,38 @@ func TestMessagesQueueRebalances(t *testing.T) {
 	<-done
 	judgeQueue(t, b, run)
 }
+
+// TestMessagesQueueForwarded: the same, and nobody knows which proxy has what: each request goes to the next one, as behind a load balancer.
+func TestMessagesQueueForwarded(t *testing.T) {
+	const rounds = 6
+	_, b := threeBrokers(t)
+	run := newQueueRun(t, b, 10, 40_000, 20)
+	first := harness.StartProcess(t, b, messagesQueue)
+	var second atomic.Pointer[harness.Process]
+	second.Store(harness.StartProcess(t, b, messagesQueue))
+	var turn atomic.Int64
+	run.URL = func(int) string {
+		if turn.Add(1)%2 == 0 {
+			return first.URL
+		}
+		return second.Load().URL
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		run.Work(ctx)
+	}()
+	for k := 1; k <= rounds; k++ {
+		await(ctx, func() bool { return run.Done() >= k*run.Records/(rounds+1) })
+		if k%2 == 0 {
+			second.Load().Kill()
+		} else {
+			end(t, second.Load())
+		}
+		second.Store(harness.StartProcess(t, b, messagesQueue))
+	}
+	<-done
+	judgeQueue(t, b, run)
+}

@@ -14,16 +14,25 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// queue opens the queue that a path names.
-func (a *API) queue(c *httpapi.Call, from consume.Reset) (*consume.Queue, error) {
-	topic, consumer := c.Param("topic"), c.Param("consumer")
-	if err := a.mayWrite(topic); err != nil {
-		return nil, err
+// queueNames are the topic and the consumer of a path that names a queue.
+func (a *API) queueNames(c *httpapi.Call) (topic, consumer string, err error) {
+	topic, consumer = c.Param("topic"), c.Param("consumer")
+	if err := a.Cluster.Topics().Allowed(topic); err != nil {
+		return "", "", err
 	}
 	if consumer == "-" || len(consumer) > 249 {
-		return nil, unprocessable("A queue needs a consumer with a name of 1 to 249 characters; it is the name of its Kafka consumer group.")
+		return "", "", unprocessable("A queue needs a consumer with a name of 1 to 249 characters; it is the name of its Kafka consumer group.")
 	}
-	return a.Queues.Open(c.R.Context(), topic, consumer, from)
+	return topic, consumer, nil
+}
+
+// queue opens the queue that a path names.
+func (a *API) queue(c *httpapi.Call, from consume.Reset) (*consume.Queue, error) {
+	topic, consumer, err := a.queueNames(c)
+	if err != nil {
+		return nil, err
+	}
+	return a.Queues.Open(c.R.Context(), topic, consumer, consume.OpenOptions{From: from, Reach: a.reach(c)})
 }
 
 // receive serves GET /messages/{topic}/{consumer}: the next messages that nobody holds.
@@ -36,7 +45,7 @@ func (a *API) receive(c *httpapi.Call) error {
 		return unprocessable("max_deliveries and dead_letter_topic go together.")
 	}
 	if p.deadLetter != "" {
-		if err := a.mayWrite(p.deadLetter); err != nil {
+		if err := a.Cluster.Topics().Allowed(p.deadLetter); err != nil {
 			return err
 		}
 		if err := a.Queues.CheckDeadLetter(c.R.Context(), p.deadLetter); err != nil {
@@ -67,10 +76,15 @@ func (a *API) receive(c *httpapi.Call) error {
 		h.Release()
 		return nil
 	}
+	c.Flushed = p.auto
 	if !p.auto && len(h.Records) > 0 {
 		c.OnLost(h.Release)
 	}
-	if err := a.replyHandout(c, p, h); err != nil {
+	err = a.replyHandout(c, p, h)
+	if err == nil && p.auto {
+		err = c.Flush()
+	}
+	if err != nil {
 		h.Release()
 		return err
 	}
@@ -80,7 +94,7 @@ func (a *API) receive(c *httpapi.Call) error {
 	return nil
 }
 
-// acknowledgeAll is ack=auto: the reply is written.
+// acknowledgeAll is ack=auto: the reply has left.
 func (a *API) acknowledgeAll(h *consume.Handout) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -174,7 +188,7 @@ func draining(c *httpapi.Call) bool {
 	}
 }
 
-// settle finds the message that a path and its query name.
+// settle finds the message that a path and its query name, on whichever node it is.
 func (a *API) settle(c *httpapi.Call, takes []string, do func(q *consume.Queue, p *readParams, partition int32, offset int64) error) error {
 	p, err := a.readParams(c, takes)
 	if err != nil {
@@ -187,11 +201,7 @@ func (a *API) settle(c *httpapi.Call, takes []string, do func(q *consume.Queue, 
 	if len(p.partitions) == 0 {
 		return unprocessable("partition= is needed beside the offset: use the ack URL of the message as it is.")
 	}
-	q, err := a.queue(c, "")
-	if err != nil {
-		return err
-	}
-	return unlessGone(c, do(q, p, p.partitions[0], offset))
+	return unlessGone(c, a.atOwner(c, p.partitions[0], func(q *consume.Queue) error { return do(q, p, p.partitions[0], offset) }))
 }
 
 // acknowledge serves DELETE /messages/{topic}/{consumer}/{offset}. 204 says that it is committed.
@@ -229,7 +239,7 @@ func (a *API) renew(c *httpapi.Call) error {
 
 // leave serves DELETE /messages/{topic}/{consumer}: this node leaves the group. Committed progress stays.
 func (a *API) leave(c *httpapi.Call) error {
-	if err := a.mayWrite(c.Param("topic")); err != nil {
+	if err := a.Cluster.Topics().Allowed(c.Param("topic")); err != nil {
 		return err
 	}
 	a.Queues.Leave(c.Param("topic"), c.Param("consumer"))

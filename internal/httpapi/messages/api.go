@@ -3,6 +3,7 @@
 package messages
 
 import (
+	"net/http"
 	"time"
 
 	"kafkarest/internal/consume"
@@ -21,6 +22,7 @@ type Config struct {
 	StreamIdle time.Duration // how long a produce stream may be silent between two messages; 0 is 5 min
 	MaxWait    time.Duration // most that Prefer: wait= gets; 0 is 60 s
 	Read       ReadConfig
+	Forward    ForwardConfig
 }
 
 // Deps are the rooms below.
@@ -38,6 +40,7 @@ type API struct {
 	cfg Config
 	Deps
 	later *produce.Backlog // of the tasks for whose messages nobody waits
+	nodes *http.Transport  // to those that have what is not here
 }
 
 // New makes the API.
@@ -48,13 +51,18 @@ func New(cfg Config, deps Deps) *API {
 	orDefault(&cfg.StreamIdle, 5*time.Minute)
 	orDefault(&cfg.MaxWait, time.Minute)
 	cfg.Read.defaults()
-	a := &API{cfg: cfg, Deps: deps}
+	orDefault(&cfg.Forward.Timeout, 30*time.Second)
+	a := &API{cfg: cfg, Deps: deps, nodes: newNodesClient()}
 	a.later = deps.Produce.NewBacklog(func(tag produce.Tag, b *produce.Batch, release func()) { a.finishTask(task.ID(tag), b, true, release) })
 	return a
 }
 
-// Close lets go of the messages of tasks that were not sent yet: call it when no more time is left for them.
-func (a *API) Close() { a.later.Close() }
+// Close lets go of the messages of tasks that were not sent yet, and of the connections to other nodes: call it when no more time is left for
+// them.
+func (a *API) Close() {
+	a.later.Close()
+	a.nodes.CloseIdleConnections()
+}
 
 func orDefault[T comparable](v *T, otherwise T) {
 	var zero T

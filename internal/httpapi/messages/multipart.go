@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"strings"
 
 	"kafkarest"
 	"kafkarest/internal/httpapi"
@@ -25,7 +26,7 @@ func (a *API) produceParts(c *httpapi.Call, p *params, boundary string) error {
 	if p.idemKey != "" {
 		body = io.TeeReader(body, hash)
 	}
-	messages, err := a.parts(p, multipart.NewReader(body, boundary))
+	messages, err := a.parts(p, partsOf(body, boundary))
 	if err != nil {
 		return err
 	}
@@ -38,11 +39,25 @@ func (a *API) produceParts(c *httpapi.Call, p *params, boundary string) error {
 	return a.deliverTask(c, p, messages, [sha256.Size]byte(hash.Sum(nil)))
 }
 
+// errCutOff stands for the end of a body that came before the final boundary.
+var errCutOff = errors.New("the body ends before the final boundary")
+
+// failing gives an error as what is read.
+type failing struct{ error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.error }
+
+// partsOf reads the parts of a body. multipart.Reader would take the end of the body for the end of the parts in places, and needs no line end
+// behind the final boundary.
+func partsOf(body io.Reader, boundary string) *multipart.Reader {
+	return multipart.NewReader(io.MultiReader(body, strings.NewReader("\r\n"), failing{errCutOff}), boundary)
+}
+
 func (a *API) parts(p *params, r *multipart.Reader) ([]produce.Message, error) {
 	var messages []produce.Message
 	for {
 		part, err := r.NextRawPart()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF || errors.Is(err, errCutOff) && len(messages) == 0 { // nothing is lost where nothing has begun
 			break
 		}
 		if err != nil {
@@ -79,7 +94,7 @@ func (a *API) part(all *params, part *multipart.Part) (produce.Message, error) {
 	case all.message.Topic != "" && own.message.Topic != all.message.Topic:
 		return produce.Message{}, unprocessable("Kafka-Topic has a meaning for POST /messages only: here the path names the topic.")
 	}
-	if err := a.mayWrite(own.message.Topic); err != nil {
+	if err := a.Cluster.Topics().Allowed(own.message.Topic); err != nil {
 		return produce.Message{}, err
 	}
 	own.message.Headers = append(own.message.Headers, all.message.Headers...)

@@ -28,7 +28,7 @@ func (a *API) produceTo(c *httpapi.Call) error {
 		return unprocessable("Kafka-Topic has a meaning for POST /messages only: here the path names the topic.")
 	}
 	p.message.Topic = c.Param("topic")
-	if err := a.mayWrite(p.message.Topic); err != nil {
+	if err := a.Cluster.Topics().Allowed(p.message.Topic); err != nil {
 		return err
 	}
 	switch kind, options := bodyKind(c.R.Header.Get("Content-Type")); kind {
@@ -61,14 +61,6 @@ func (a *API) produceSet(c *httpapi.Call) error {
 	}
 	return &kafkarest.Error{Code: kafkarest.CodeUnsupportedMediaType,
 		Message: "HTTP 415 Unsupported Media Type: a message set is application/json, application/vnd.kafka.FORMAT.v2+json or multipart/mixed."}
-}
-
-// mayWrite keeps clients out of the proxy's own topic.
-func (a *API) mayWrite(topic string) error {
-	if topic == a.Tasks.Topic() {
-		return kafkarest.Errorf(kafkarest.CodeForbidden, "The topic %s is the proxy's own.", topic)
-	}
-	return nil
 }
 
 // kind is what a request body is.

@@ -231,7 +231,7 @@ func (e *envelope) topic(m *produce.Message) error {
 		return unprocessable("%s: the path names another topic; POST /messages takes several", e.where("topic"))
 	}
 	m.Topic = topic
-	return e.api.mayWrite(topic)
+	return e.api.Cluster.Topics().Allowed(topic)
 }
 
 // data reads any JSON value; null is nil.

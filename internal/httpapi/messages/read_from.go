@@ -13,7 +13,7 @@ import (
 // the same request gets the same answer.
 func (a *API) readFrom(c *httpapi.Call) error {
 	topic := c.Param("topic")
-	if err := a.mayWrite(topic); err != nil {
+	if err := a.Cluster.Topics().Allowed(topic); err != nil {
 		return err
 	}
 	p, err := a.readParams(c, readTakes)

@@ -36,7 +36,7 @@ func (a *API) produceLines(c *httpapi.Call, p *params) error {
 	if err := c.FullDuplex(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(c.R.Context())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(c.R.Context())) // see watch
 	defer cancel()
 	s := &stream{api: a, call: c, params: p, in: in, ctx: ctx, cancel: cancel, window: make(chan *sent, streamWindow)}
 	return s.run()
@@ -101,14 +101,26 @@ func (s *stream) run() error {
 	return s.finish(readErr)
 }
 
-// watch ends reading when the proxy shuts down, or when there is no more use in it.
+// watch ends reading when the proxy shuts down, or when there is no more use in it. The request's context also ends when the client has been
+// silent for too long: reading has ended then, and what is under way is still to be waited for and told.
 func (s *stream) watch(done <-chan struct{}) {
-	select {
-	case <-s.call.Draining():
-		s.in.Interrupt()
-	case <-s.ctx.Done():
-		s.in.Interrupt()
-	case <-done:
+	over := s.call.R.Context().Done()
+	for {
+		select {
+		case <-over:
+			if s.in.Late() {
+				over = nil
+				continue
+			}
+			s.cancel()
+			s.in.Interrupt()
+		case <-s.call.Draining():
+			s.in.Interrupt()
+		case <-s.ctx.Done():
+			s.in.Interrupt()
+		case <-done:
+		}
+		return
 	}
 }
 
@@ -350,8 +362,14 @@ func (s *stream) finish(readErr error) error {
 
 // ending says why reading ended before the body did.
 func (s *stream) ending(err error) error {
-	if errors.Is(err, httpapi.ErrInterrupted) {
-		return kafkarest.Errorf(kafkarest.CodeDraining, "The proxy is shutting down: messages behind the last one that is answered were not taken.")
+	const rest = "messages behind the last one that is answered were not taken."
+	switch {
+	case !errors.Is(err, httpapi.ErrInterrupted):
+		return err
+	case draining(s.call):
+		return kafkarest.Errorf(kafkarest.CodeDraining, "The proxy is shutting down: %s", rest)
+	case errors.Is(s.call.R.Context().Err(), context.DeadlineExceeded):
+		return kafkarest.Errorf(kafkarest.CodeTimeout, "The request has come to its deadline (request.timeout.ms): %s", rest)
 	}
-	return err
+	return kafkarest.Errorf(kafkarest.CodeBadRequest, "Bad Request: the connection broke: %s", rest)
 }

@@ -127,6 +127,9 @@ func (a *API) getTopic(c *httpapi.Call) error {
 
 // partitions describes a topic, in the order of the partitions' numbers.
 func (a *API) partitions(ctx context.Context, name string) ([]Partition, error) {
+	if err := a.cluster.Topics().Allowed(name); err != nil {
+		return nil, err
+	}
 	if !kafka.ValidName(name) {
 		return nil, kafka.ForTopic(name, kerr.InvalidTopicException)
 	}

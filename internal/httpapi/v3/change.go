@@ -53,6 +53,9 @@ func (a *API) growTopic(c *httpapi.Call) error {
 	if !kafka.ValidName(name) {
 		return kafka.ForTopic(name, kerr.UnknownTopicOrPartition)
 	}
+	if err := a.cluster.Topics().Allowed(name); err != nil {
+		return err
+	}
 	m, err := a.cluster.Admin().Metadata(kafka.Fresh(ctx), name)
 	if err != nil {
 		return kafka.ForTopic(name, err)
@@ -99,6 +102,9 @@ func (a *API) deleteTopic(c *httpapi.Call) error {
 		return err
 	}
 	name := c.Param("topic")
+	if err := a.cluster.Topics().Allowed(name); err != nil {
+		return err
+	}
 	answer, err := a.cluster.Admin().DeleteTopic(ctx, name)
 	if err != nil {
 		return changeError(name, "be deleted", err, answer.ErrMessage)

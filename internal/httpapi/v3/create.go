@@ -24,6 +24,9 @@ func (a *API) createTopic(c *httpapi.Call) error {
 	if err := want.check(); err != nil {
 		return err
 	}
+	if err := a.cluster.Topics().Allowed(want.name); err != nil {
+		return err
+	}
 	made, err := a.create(ctx, want)
 	if err != nil {
 		return err
