@@ -1,8 +1,10 @@
-// Package floor is the least HTTP handler that does what the produce and consume paths of the v2 API are for: it parses the same
-// body with the same JSON library and uses the same Kafka client with the same options, and does nothing else. No limits, no
-// logs, no validation beyond the parse. It is what the benches hold the proxy's cost against, and it is of no other use.
+// Package floor is the least HTTP handler that does what the produce and consume paths of the v2 API, and the produce path of the
+// messages API, are for: it parses the same body with the same JSON library and uses the same Kafka client with the same options, and
+// does nothing else. No limits, no logs, no validation beyond the parse. It is what the benches hold the proxy's cost against, and it
+// is of no other use.
 //
 //	POST /topics/{topic}                                     the v2 JSON, binary and Avro envelopes, the last with value_schema first
+//	POST /messages/{topic}                                   the body is the value; of application/x-ndjson each line is one
 //	GET /consume?id=&topic=&group=&max=&wait=&schema=        v2 JSON records; the first read of an id makes its consumer. With a
 //	                                                         schema, what it reads is Avro
 //	DELETE /consume?id=                                      closes it
@@ -65,10 +67,11 @@ func (f *Floor) Close() {
 	f.producer.Close()
 }
 
-// Handler is the four endpoints.
+// Handler is the five endpoints.
 func (f *Floor) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /topics/{topic}", f.produce)
+	mux.HandleFunc("POST /messages/{topic}", f.message)
 	mux.HandleFunc("GET /topics", f.topics)
 	mux.HandleFunc("GET /consume", f.consume)
 	mux.HandleFunc("DELETE /consume", f.closeReader)

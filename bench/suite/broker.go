@@ -59,10 +59,26 @@ func (b *broker) create(ctx context.Context, topics ...string) error {
 		if err == nil {
 			err = firstTopicError(made)
 		}
-		if err == nil || !errors.Is(err, kerr.TopicAlreadyExists) || time.Now().After(deadline) {
+		if err == nil {
+			return b.awaitLeaders(ctx, topics)
+		}
+		if !errors.Is(err, kerr.TopicAlreadyExists) || time.Now().After(deadline) {
 			return err
 		}
 		topics = stillMissing(made)
+	}
+}
+
+// awaitLeaders waits until every partition of new topics answers: the broker answers a create before it leads them.
+func (b *broker) awaitLeaders(ctx context.Context, topics []string) error {
+	for deadline := time.Now().Add(callLimit); ; time.Sleep(10 * time.Millisecond) {
+		ends, err := b.admin.ListEndOffsets(ctx, topics...)
+		if err == nil {
+			err = ends.Error()
+		}
+		if err == nil || ctx.Err() != nil || time.Now().After(deadline) {
+			return err
+		}
 	}
 }
 

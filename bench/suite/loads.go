@@ -3,6 +3,7 @@ package suite
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"kafkarest/bench/load"
 )
@@ -20,6 +21,8 @@ func Loads() []Load {
 			name: "produce 100 × 1 KiB binary, 8 connections", media: load.TypeBinary,
 			body: load.ProduceBinary(100, 1024), records: 100, conns: 8, requests: 1000,
 		},
+		newPair(12_000),
+		&streamLoad{records: 1_000_000},
 		orders("JSON", load.TypeJSON, false), orders("Avro", load.TypeAvro, true),
 		&consumeLoad{records: 200_000},
 		&consumeLoad{what: "250 B JSON of 10 fields", records: 200_000, kind: kind{format: "json", media: load.TypeJSON, batch: 4000}, values: jsonOrders},
@@ -27,6 +30,9 @@ func Loads() []Load {
 			what: "250 B Avro of 10 fields", records: 200_000, values: avroOrders,
 			kind: kind{format: "avro", media: load.TypeAvro, schema: load.OrderSchema, batch: 4000},
 		},
+		&tailsLoad{tails: 1000, pace: 100, during: 10 * time.Second},
+		&queueLoad{workers: 16, messages: 10_000},
+		&tasksLoad{tasks: 100_000},
 		&idleLoad{instances: 200},
 		&manyLoad{instances: 1000},
 		&disturbLoad{name: "produce beside 32 idle long-polls", disturb: longPolls},

@@ -12,6 +12,7 @@ import (
 // produceLoad posts the same body over a number of connections.
 type produceLoad struct {
 	name     string
+	path     string // before the topic; "" is /topics/, of v2
 	media    string // content type
 	body     string
 	records  int // in a body
@@ -47,7 +48,11 @@ func (l *produceLoad) Begin(ctx context.Context, s *Suite) error {
 }
 
 func (l *produceLoad) plan(side *Side) load.Plan {
-	request := load.Request("POST", side.Addr, "/topics/"+l.topics[side], l.media, load.TypeV2, l.body)
+	path, accept := "/topics/", load.TypeV2
+	if l.path != "" {
+		path, accept = l.path, ""
+	}
+	request := load.Request("POST", side.Addr, path+l.topics[side], l.media, accept, l.body)
 	return load.Plan{Addr: side.Addr, Conns: l.conns, Request: request, Check: load.Stored(l.records), Limit: time.Minute}
 }
 

@@ -62,6 +62,12 @@ func (s *Side) fresh(ctx context.Context, dir string) (*Side, error) {
 	return &Side{Name: s.Name, Addr: run.addr, PID: run.pid(), isFloor: s.isFloor, program: s.program, run: run}, nil
 }
 
+// hasMessages reports whether the side serves POST /messages: the proxy and the floor do, peers do not.
+func (s *Side) hasMessages() bool { return s.program != nil }
+
+// isProxy reports whether the side is the proxy of this module.
+func (s *Side) isProxy() bool { return s.program != nil && !s.isFloor }
+
 // stop ends the side's process if this bench started it.
 func (s *Side) stop() {
 	if s.run != nil {

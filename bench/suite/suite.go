@@ -139,15 +139,19 @@ func (s *Suite) floorProgram(ctx context.Context) (*program, error) {
 // proxyProgram is the proxy as an operator would run it: a file with the three settings that it cannot guess.
 func (s *Suite) proxyProgram(ctx context.Context) (*program, error) {
 	path := filepath.Join(s.opts.Dir, "kafka-rest")
-	args := func(addr string) ([]string, error) {
+	return s.configured(path, s.opts.Brokers, ""), goBuild(ctx, s.opts.Module, "./cmd/kafka-rest", path)
+}
+
+// configured is the proxy at path with these brokers, and with more lines in its file.
+func (s *Suite) configured(path, brokers, more string) *program {
+	return &program{path: path, args: func(addr string) ([]string, error) {
 		f, err := os.CreateTemp(s.opts.Dir, "kafka-rest-*.properties")
 		if err != nil {
 			return nil, err
 		}
-		_, err = fmt.Fprintf(f, "bootstrap.servers=%s\nlisteners=http://%s\nschema.registry.url=%s\n", s.opts.Brokers, addr, s.registry.url)
+		_, err = fmt.Fprintf(f, "bootstrap.servers=%s\nlisteners=http://%s\nschema.registry.url=%s\n%s", brokers, addr, s.registry.url, more)
 		return []string{"serve", "--config", f.Name()}, errors.Join(err, f.Close())
-	}
-	return &program{path: path, args: args}, goBuild(ctx, s.opts.Module, "./cmd/kafka-rest", path)
+	}}
 }
 
 // Run runs the loads that the options name and gives the table. An error means that nothing could be run; what goes wrong with a

@@ -21,13 +21,19 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // open starts the floor, built and run as in a bench, on a broker of the test's own. It has a port since the floor is another process.
 func open(t *testing.T, rounds int) *Suite {
 	t.Helper()
+	return openWith(t, rounds, true)
+}
+
+// openWith also starts the proxy unless floorOnly.
+func openWith(t *testing.T, rounds int, floorOnly bool) *Suite {
+	t.Helper()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
 	s, err := Open(t.Context(), Options{
-		Brokers: strings.Join(cluster.ListenAddrs(), ","), Module: "../..", Dir: t.TempDir(), Rounds: rounds, Quick: true, FloorOnly: true,
+		Brokers: strings.Join(cluster.ListenAddrs(), ","), Module: "../..", Dir: t.TempDir(), Rounds: rounds, Quick: true, FloorOnly: floorOnly,
 	})
 	if err != nil {
 		t.Fatal(err)

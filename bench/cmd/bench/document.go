@@ -37,6 +37,17 @@ How to read it
 - The floor of Avro is the library alone, twmb/avro: DecodeJSON and AppendEncode on produce, Decode and AppendEncodeJSON on consume. It has
   no Schema Registry; the proxy's runs in the process of the bench. The same records as plain JSON stand beside them.
 - "RSS MB at most" is the peak within the timed section.
+- A plain body and v2's envelope are posted in turn, in slices of the same round, with the same value and the same connections. What counts
+  is the processor time of the one divided by that of the other, in the same process; the floor does both ways too.
+- The floor of the NDJSON stream reads as much as comes at a time, sends each line as it is, and answers each with its outcome, in order.
+  Outcomes are read while lines are sent; each line must have one, and the offsets of a partition must follow each other from 0. The growth
+  of the memory is that of a process which was idle until then: its peak meanwhile less what was resident before.
+- The floor has no event streams, no queues and no tasks. Every stream must get every record once, in the order of its partition. Of the
+  workers' messages none may come twice, and in the end the group's commit must stand at the end of the topic.
+- The tasks' broker is the embedded one, in the process of the bench: it refuses their records with NOT_ENOUGH_REPLICAS for a while, which one
+  broker of Kafka 4 cannot be made to do (it wants no more replicas in sync than a topic has). Then each task must become ` + "`delivered`" + `,
+  and the log must hold one record for each. All limits of the proxy have their defaults but ` + "`delivery.timeout.ms`" + `, which must not end the wait.
+- "Fresh process" is one that was started for that round and nothing else. Of such loads there are two or three rounds.
 - The long-polls wait 30 s on a topic in which nothing is. Each of the clients of the missing topic sends at most 20 requests a second.
 
 `
