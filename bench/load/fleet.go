@@ -10,11 +10,12 @@ import (
 
 // Plan is one steady load: the same request over a number of connections, each of which sends the next when the last is answered.
 type Plan struct {
-	Addr    string        // host:port
-	Conns   int           // connections at once; 0 means 1
-	Request []byte        // as Request builds it
-	Check   Check         // of every reply; nil accepts any
-	Limit   time.Duration // of one Run; 0 means a minute. Requests not begun by then are not sent
+	Addr     string        // host:port
+	Conns    int           // connections at once; 0 means 1
+	Request  []byte        // as Request builds it
+	Requests [][]byte      // in the place of Request: each in its turn, and again from the first
+	Check    Check         // of every reply; nil accepts any
+	Limit    time.Duration // of one Run; 0 means a minute. Requests not begun by then are not sent
 }
 
 // Outcome is what a Run saw. Sent = OK + Failed; it is less than what was asked for if the limit came first.
@@ -68,8 +69,8 @@ func (f *Fleet) Run(ctx context.Context, n int) Outcome {
 	for i := range f.conns {
 		all.Go(func() {
 			parts[i].Latency = make([]time.Duration, 0, n/len(f.conns)+16)
-			for next.Add(1) <= int64(n) && ctx.Err() == nil && time.Now().Before(deadline) {
-				if !f.one(ctx, i, deadline, &parts[i]) {
+			for k := next.Add(1); k <= int64(n) && ctx.Err() == nil && time.Now().Before(deadline); k = next.Add(1) {
+				if !f.one(ctx, i, int(k), deadline, &parts[i]) {
 					return
 				}
 			}
@@ -79,10 +80,14 @@ func (f *Fleet) Run(ctx context.Context, n int) Outcome {
 	return merge(parts, time.Since(start))
 }
 
-// one sends a request on connection i. It reports false if the connection is lost for good.
-func (f *Fleet) one(ctx context.Context, i int, deadline time.Time, out *Outcome) bool {
+// one sends request k on connection i. It reports false if the connection is lost for good.
+func (f *Fleet) one(ctx context.Context, i, k int, deadline time.Time, out *Outcome) bool {
+	request := f.plan.Request
+	if n := len(f.plan.Requests); n > 0 {
+		request = f.plan.Requests[k%n]
+	}
 	start := time.Now()
-	status, body, err := f.conns[i].Do(f.plan.Request, deadline)
+	status, body, err := f.conns[i].Do(request, deadline)
 	took := time.Since(start)
 	broken := err != nil
 	if err == nil && f.plan.Check != nil {

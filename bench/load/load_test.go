@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -319,5 +320,41 @@ func TestCall(t *testing.T) {
 	cancel()
 	if _, err = load.Call(ended, addr, nil, load.OK, time.Second); err == nil {
 		t.Error("no error for a call whose context has ended")
+	}
+}
+
+func TestVaried(t *testing.T) {
+	seen := map[string]bool{}
+	for i := range 100 {
+		value := load.Varied(i, 100)
+		if len(value) != 100 || !json.Valid([]byte(value)) || seen[value] || load.Varied(i, 100) != value {
+			t.Errorf("%d: %d bytes: %s", i, len(value), value)
+		}
+		seen[value] = true
+	}
+}
+
+// TestRequestsInTurn: a fleet sends each of several requests as often as the others.
+func TestRequestsInTurn(t *testing.T) {
+	var mu sync.Mutex
+	paths := map[string]int{}
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		paths[r.URL.Path]++
+	}))
+	defer server.Close()
+	addr := server.Listener.Addr().String()
+	var requests [][]byte
+	for _, path := range []string{"/a", "/b", "/c"} {
+		requests = append(requests, load.Request("GET", addr, path, "", "", ""))
+	}
+	fleet, err := load.Open(t.Context(), load.Plan{Addr: addr, Conns: 4, Requests: requests, Check: load.OK})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fleet.Close()
+	if out := fleet.Run(t.Context(), 30); out.OK != 30 || paths["/a"] != 10 || paths["/b"] != 10 || paths["/c"] != 10 {
+		t.Errorf("%+v %v", out, paths)
 	}
 }

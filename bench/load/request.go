@@ -42,6 +42,18 @@ func Value(id, size int) string {
 	return head + strings.Repeat("x", max(0, size-len(head)-len(tail))) + tail
 }
 
+// Varied is a JSON object of exactly size bytes (at least 64) as an application might send it: half of it is like that of any other id.
+func Varied(id, size int) string {
+	random := rand.New(rand.NewPCG(uint64(id), 3))
+	head := `{"order":` + strconv.Itoa(id) + `,"state":"accepted","customer":"`
+	const digits, tail = "0123456789abcdef", `"}`
+	b := []byte(head)
+	for len(b) < size-len(tail) {
+		b = append(b, digits[random.IntN(len(digits))])
+	}
+	return string(append(b, tail...))
+}
+
 // ProduceJSON is a v2 produce body with the given count of records, each a JSON value of size bytes.
 func ProduceJSON(records, size int) string {
 	return envelope(records, func(i int) string { return Value(i, size) })

@@ -144,8 +144,11 @@ func accept(ctx context.Context, side *Side, topic string, n int) (usage, []stri
 		ids = append(ids, task.ID)
 		return nil
 	}
-	request := load.Request("POST", side.Addr, "/messages/"+topic+"?async=true", "application/octet-stream", "", load.Value(0, 100))
-	fleet, err := load.Open(ctx, load.Plan{Addr: side.Addr, Conns: 32, Request: request, Check: check, Limit: 3 * time.Minute})
+	requests := make([][]byte, min(n, 5000)) // no two alike lie near each other: what waits is compressed
+	for i := range requests {
+		requests[i] = load.Request("POST", side.Addr, "/messages/"+topic+"?async=true", "application/octet-stream", "", load.Varied(i, 100))
+	}
+	fleet, err := load.Open(ctx, load.Plan{Addr: side.Addr, Conns: 32, Requests: requests, Check: check, Limit: 3 * time.Minute})
 	if err != nil {
 		return usage{}, nil, err
 	}
@@ -198,7 +201,7 @@ func (l *tasksLoad) settle(ctx context.Context, s *Suite, side *Side) (proc.Memo
 			return proc.Memory{}, fmt.Errorf("%d tasks are pending still", info.Pending)
 		}
 	}
-	s.pause(ctx, idleWindow/2)
+	s.pause(ctx, idleWindow)
 	return proc.MemoryOf(side.PID)
 }
 

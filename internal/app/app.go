@@ -53,6 +53,7 @@ type App struct {
 
 	listeners []*httpapi.Listener
 	serving   sync.WaitGroup
+	stopped   context.CancelFunc // ends what runs beside the listeners; nil before Start
 	failed    chan error
 }
 
@@ -139,6 +140,9 @@ func (a *App) startBroker(opts Options) ([]kgo.Opt, error) {
 
 // Start listens and serves. Errors: an address that cannot be listened on, a key store that cannot be read.
 func (a *App) Start() error {
+	running, stopped := context.WithCancel(context.Background())
+	a.stopped = stopped
+	a.serving.Go(func() { returnMemory(running) })
 	var slots chan struct{}
 	if n := a.cfg.Int("server.connection.limit"); n > 0 {
 		slots = make(chan struct{}, n)
@@ -233,6 +237,9 @@ func (a *App) close(ctx context.Context) error {
 		}
 		cancel()
 		unused.Stop()
+		if a.stopped != nil {
+			a.stopped()
+		}
 		a.serving.Wait()
 		for _, l := range a.listeners {
 			l.Wait()

@@ -1,11 +1,13 @@
 package app
 
 import (
+	"context"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"sync"
+	"time"
 )
 
 // The garbage collector begins a collection when the heap has grown by headroom since the last one. Go's own rule, once more what is alive,
@@ -22,10 +24,12 @@ func gcPercent(live, roots uint64) int {
 
 // tuneHeap sets the collector's pace from now on.
 var tuneHeap = sync.OnceFunc(func() {
-	if os.Getenv("GOGC") == "" {
+	if !gcIsSet() {
 		(&pacer{}).collected(0)
 	}
 })
+
+func gcIsSet() bool { return os.Getenv("GOGC") != "" }
 
 // pacer is told of each collection: by the end of an object to which nothing refers.
 type pacer struct{ percent int }
@@ -45,4 +49,37 @@ func (p *pacer) collected(int) {
 		p.percent = percent
 	}
 	runtime.AddCleanup(new(unreachable), p.collected, 0)
+}
+
+// When memory is given back to the operating system: this much was allocated since the last time, and no more than a little between two looks.
+const (
+	lookEvery  = 3 * time.Second
+	worthwhile = 16 << 20
+	quiet      = 4 << 20
+)
+
+// returnMemory gives back what a load has left behind, once it is over, until ctx ends. The runtime by itself keeps what it would need for
+// the next load.
+func returnMemory(ctx context.Context) {
+	if gcIsSet() {
+		return
+	}
+	samples := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	var seen, returned uint64 // bytes ever allocated: at the last look, and when memory was last returned
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		metrics.Read(samples)
+		allocated := samples[0].Value.Uint64()
+		if allocated-seen <= quiet && allocated-returned >= worthwhile {
+			debug.FreeOSMemory()
+			returned = allocated
+		}
+		seen = allocated
+	}
 }

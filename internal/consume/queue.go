@@ -224,7 +224,7 @@ type Queue struct {
 
 	mu        sync.Mutex
 	parts     map[int32]*queuePart
-	joined    time.Time // of the newest assignment; zero before the first
+	joined    time.Time // of the newest assignment that had partitions
 	member    bool      // of the group, be it without any partition
 	turn      int       // which partition a receive looks at first
 	changed   chan struct{}

@@ -23,8 +23,8 @@ type ReceiveOptions struct {
 	MostHeld      int           // of Holder: with so many held, a receive waits
 }
 
-// joinWait is how long a receive that says nothing of waiting waits for the group to give this node partitions, and settleWait for their
-// first records.
+// joinWait is how long a receive that says nothing of waiting waits for the group to take this node in, and settleWait for partitions and for
+// their first records.
 const (
 	joinWait    = 10 * time.Second
 	settleWait  = 2 * time.Second
@@ -98,8 +98,11 @@ func (q *Queue) patience(asked time.Duration) time.Duration {
 	if asked >= 0 {
 		return asked
 	}
-	if q.joined.IsZero() {
+	switch {
+	case !q.member:
 		return joinWait
+	case len(q.parts) == 0: // they may be about to come, or there are fewer than members
+		return settleWait
 	}
 	for _, p := range q.parts {
 		if p.next < p.end && len(p.open) == 0 && time.Since(q.joined) < settleWait {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"sync"
 	"testing"
@@ -201,6 +202,11 @@ func TestByteQueue(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"push": func(t *rapid.T) {
 				data := bytes.Repeat([]byte{rapid.Byte().Draw(t, "byte")}, rapid.SampledFrom([]int{0, 1, 100, 1020, 5000, 70_000}).Draw(t, "length"))
+				if rapid.Bool().Draw(t, "does not compress") {
+					for i := range data {
+						data[i] = byte(rand.Uint32())
+					}
+				}
 				q.push(data)
 				want = append(want, data)
 			},
