@@ -53,7 +53,8 @@ type App struct {
 
 	listeners []*httpapi.Listener
 	serving   sync.WaitGroup
-	stopped   context.CancelFunc // ends what runs beside the listeners; nil before Start
+	beside    sync.WaitGroup     // what runs beside the listeners
+	stopped   context.CancelFunc // ends it; nil before Start
 	failed    chan error
 }
 
@@ -142,7 +143,7 @@ func (a *App) startBroker(opts Options) ([]kgo.Opt, error) {
 func (a *App) Start() error {
 	running, stopped := context.WithCancel(context.Background())
 	a.stopped = stopped
-	a.serving.Go(func() { returnMemory(running) })
+	a.beside.Go(func() { returnMemory(running) })
 	var slots chan struct{}
 	if n := a.cfg.Int("server.connection.limit"); n > 0 {
 		slots = make(chan struct{}, n)
@@ -228,6 +229,10 @@ func (a *App) Stop(ctx context.Context) error {
 // close ends what was begun, last in, first out.
 func (a *App) close(ctx context.Context) error {
 	var errs []error
+	if a.stopped != nil {
+		a.stopped()
+		a.beside.Wait()
+	}
 	if a.http != nil {
 		grace := a.cfg.Millis("shutdown.graceful.ms")
 		graceful, cancel := context.WithTimeout(ctx, grace)
@@ -237,9 +242,6 @@ func (a *App) close(ctx context.Context) error {
 		}
 		cancel()
 		unused.Stop()
-		if a.stopped != nil {
-			a.stopped()
-		}
 		a.serving.Wait()
 		for _, l := range a.listeners {
 			l.Wait()
