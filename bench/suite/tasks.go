@@ -33,6 +33,13 @@ type tasksLoad struct {
 // tasksSettings keeps records under way for longer than a slow machine needs for a round. The limits are the defaults.
 const tasksSettings = "producer.delivery.timeout.ms=600000\n"
 
+// calm waits until the proxy has given back the memory of a load that is over, and a quick run does not.
+func (l *tasksLoad) calm(ctx context.Context, s *Suite) {
+	if !s.opts.Quick {
+		s.pause(ctx, 20*time.Second)
+	}
+}
+
 // Name implements Load.
 func (l *tasksLoad) Name() string {
 	return thousands(l.tasks) + " pending tasks of 100 B, fresh process"
@@ -109,6 +116,7 @@ func (l *tasksLoad) drive(ctx context.Context, s *Suite, side *Side, r *refusing
 	if err := pendingNow(ctx, side, n); err != nil {
 		return nil, err
 	}
+	l.calm(ctx, s)
 	pending, err := watch(ctx, s, side)
 	if err != nil {
 		return nil, err
@@ -201,6 +209,7 @@ func (l *tasksLoad) settle(ctx context.Context, s *Suite, side *Side) (proc.Memo
 			return proc.Memory{}, fmt.Errorf("%d tasks are pending still", info.Pending)
 		}
 	}
+	l.calm(ctx, s)
 	s.pause(ctx, idleWindow)
 	return proc.MemoryOf(side.PID)
 }

@@ -10,12 +10,13 @@ import (
 	"time"
 )
 
-// The garbage collector begins a collection when the heap has grown by headroom since the last one. Go's own rule, once more what is alive,
-// has it run at 4 MB, hundreds of times a second under load, which costs more than the requests do, since what is alive in a proxy is little;
-// and where there is much, it takes as much again. An operator's GOGC says otherwise.
-const leastHeadroom = 20 << 20
-
-func headroom(live uint64) uint64 { return max(leastHeadroom, live/2) }
+// headroom is by how much the heap grows between two collections. By Go's own rule, once more what is alive, the collector runs at 4 MB,
+// hundreds of times a second under load, which costs more than the requests do, since what is alive in a proxy is little. An operator's GOGC
+// says otherwise.
+func headroom(live uint64) uint64 {
+	const least, more = 20 << 20, 16 << 20
+	return max(least, live+min(live, more))
+}
 
 // gcPercent is the GOGC that gives the headroom: of what is alive and of what the collector scans beside it.
 func gcPercent(live, roots uint64) int {
@@ -51,11 +52,10 @@ func (p *pacer) collected(int) {
 	runtime.AddCleanup(new(unreachable), p.collected, 0)
 }
 
-// When memory is given back to the operating system: this much was allocated since the last time, and no more than a little between two looks.
+// Memory is given back to the operating system when no more than a little was allocated between two looks, and more since the last time.
 const (
-	lookEvery  = 3 * time.Second
-	worthwhile = 16 << 20
-	quiet      = 4 << 20
+	lookEvery = 10 * time.Second
+	little    = 4 << 20
 )
 
 // returnMemory gives back what a load has left behind, once it is over, until ctx ends. The runtime by itself keeps what it would need for
@@ -76,7 +76,7 @@ func returnMemory(ctx context.Context) {
 		}
 		metrics.Read(samples)
 		allocated := samples[0].Value.Uint64()
-		if allocated-seen <= quiet && allocated-returned >= worthwhile {
+		if allocated-seen <= little && allocated-returned > little {
 			debug.FreeOSMemory()
 			returned = allocated
 		}

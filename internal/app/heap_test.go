@@ -16,10 +16,12 @@ func TestGCPercent(t *testing.T) {
 		want        int
 	}{
 		{4 * mib, 0, 500},
-		{20 * mib, 0, 100},
-		{20 * mib, 20 * mib, 50},
-		{40 * mib, 0, 50},
-		{400 * mib, 0, 50},
+		{8 * mib, 0, 250},
+		{12 * mib, 0, 200},
+		{20 * mib, 0, 180},
+		{20 * mib, 20 * mib, 90},
+		{40 * mib, 0, 140},
+		{400 * mib, 0, 104},
 		{0, 0, 2000},
 	} {
 		if got := gcPercent(c.live, c.roots); got != c.want {
