@@ -64,7 +64,7 @@ const (
 	CodeKafkaRetriable       Code = 50003 // Kafka failed, and trying again may help
 	CodeUnavailable          Code = 50302 // no broker can be reached
 	CodeDraining             Code = 50303 // ours: the proxy is shutting down
-	CodeRetryLater           Code = 50304 // ours: Kafka failed for now, and the record is not stored
+	CodeRetryLater           Code = 50304 // ours: Kafka or another node failed for now, and nothing was done
 	CodeTasksUnavailable     Code = 50305 // ours: tasks cannot be kept for now
 	CodeInDoubt              Code = 50401 // ours: the deadline passed while the record was under way; it may or may not be stored
 	CodeTimeout              Code = 50402 // ours: the broker did not answer a read-only request by the deadline

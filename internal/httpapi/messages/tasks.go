@@ -70,6 +70,9 @@ func orReplay(c *httpapi.Call, earlier *task.Task, err error) error {
 func sizeOf(messages []produce.Message) (n int64) {
 	for i := range messages {
 		n += int64(len(messages[i].Key) + len(messages[i].Value) + 96)
+		for _, h := range messages[i].Headers {
+			n += int64(len(h.Key) + len(h.Value))
+		}
 	}
 	return n
 }
