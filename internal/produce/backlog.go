@@ -28,7 +28,7 @@ type Backlog struct {
 
 // What one line may have on its way at once, settled or not yet released.
 const (
-	windowRecords = 1000
+	windowRecords = 256
 	windowBytes   = 4 << 20
 )
 
