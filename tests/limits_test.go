@@ -138,8 +138,8 @@ func TestOversizedRequests(t *testing.T) {
 	if r := p.Do("GET", "/topics", "", "X-Large", strings.Repeat("x", 20_000)); r.Status != 431 {
 		t.Errorf("20 kB of headers: %d %s", r.Status, r.Body)
 	}
-	// The budget counts what bodies hold while they come. Beside it are the one body that is put together, the half that the collector lets the
-	// heap grow by, and what it has not given back to the system.
+	// The budget counts what bodies hold while they come. Beside it are the bodies that are put together, what was let go of and is not yet
+	// collected, and what the collector has not given back to the system.
 	if grown := (p.PeakRSS() - before) >> 20; grown > 3*64 {
 		t.Errorf("the process grew by %d MiB with a budget of 64 MiB for bodies", grown)
 	}

@@ -163,10 +163,10 @@ func TestMessagesClientsThatDoNotRead(t *testing.T) {
 	})
 }
 
-// TestMessagesClientsCostNoMemory has clients hang up at every step, again and again: what the program has in memory, and open, does not grow
-// with their number.
+// TestMessagesClientsCostNoMemory has clients hang up at every step, again and again: what the program has in memory, and open, once they have
+// gone is no more than early on, however many they were. While they come the heap breathes with what they read, and says nothing.
 func TestMessagesClientsCostNoMemory(t *testing.T) {
-	const rounds, bound = 8, 16 << 20
+	const rounds, bound = 8, 4 << 20
 	b := harness.FakeBroker(t, 1)
 	p := harness.StartProcess(t, b, with(ownTasks(), with(clientLimits, map[string]string{"tasks.retention.ms": "1000"})))
 	topic := harness.CreateTopic(t, b, 1)
@@ -189,9 +189,10 @@ func TestMessagesClientsCostNoMemory(t *testing.T) {
 			early, files = p.RSS(), int64(openFiles(t, p.PID()))
 		}
 	}
-	grown, more := p.RSS()-early, int64(openFiles(t, p.PID()))-files
+	var grown, more int64
+	eventually(t, time.Minute, "as small as early on", func() bool { // memory and idle connections to brokers are given back after a while
+		grown, more = p.RSS()-early, int64(openFiles(t, p.PID()))-files
+		return grown <= bound && more <= 4
+	})
 	t.Logf("%d rounds: %d MiB after a quarter of them, %d KiB and %d files more at the end", rounds, early>>20, grown>>10, more)
-	if grown > bound || more > 4 {
-		t.Errorf("%d KiB and %d files more after %d rounds than after %d", grown>>10, more, rounds, rounds/4)
-	}
 }

@@ -11,16 +11,16 @@ import (
 )
 
 // headroom is by how much the heap grows between two collections. By Go's own rule, once more what is alive, the collector runs at 4 MB,
-// hundreds of times a second under load, which costs more than the requests do, since what is alive in a proxy is little. An operator's GOGC
-// says otherwise.
-func headroom(live uint64) uint64 {
+// hundreds of times a second under load, which costs more than the requests do, since what is alive in a proxy is little. And it lets bodies
+// and fetched records double, although what has no pointers costs a collection nothing: it goes by what must be scanned. An operator's GOGC says otherwise.
+func headroom(live, scanned uint64) uint64 {
 	const least, more = 20 << 20, 16 << 20
-	return max(least, live+min(live, more))
+	return max(least, scanned+min(scanned, more), live/4)
 }
 
 // gcPercent is the GOGC that gives the headroom: of what is alive and of what the collector scans beside it.
-func gcPercent(live, roots uint64) int {
-	return int(headroom(live) * 100 / max(live+roots, 1<<20))
+func gcPercent(live, scanned, roots uint64) int {
+	return int(headroom(live, scanned) * 100 / max(live+roots, 1<<20))
 }
 
 // tuneHeap sets the collector's pace from now on.
@@ -38,13 +38,13 @@ type pacer struct{ percent int }
 type unreachable struct{ _ [32]byte } // large enough to have memory of its own
 
 func (p *pacer) collected(int) {
-	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
+	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/heap:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
 	metrics.Read(samples)
 	live := samples[0].Value.Uint64()
 	if live == 0 { // there was no collection yet
 		live = 4 << 20
 	}
-	percent := gcPercent(live, samples[1].Value.Uint64()+samples[2].Value.Uint64())
+	percent := gcPercent(live, min(live, samples[1].Value.Uint64()), samples[2].Value.Uint64()+samples[3].Value.Uint64())
 	if off := percent - p.percent; off*10 > p.percent || -off*10 > p.percent { // it stops the world for a moment
 		debug.SetGCPercent(percent)
 		p.percent = percent

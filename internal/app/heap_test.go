@@ -12,20 +12,22 @@ import (
 func TestGCPercent(t *testing.T) {
 	const mib = 1 << 20
 	for _, c := range []struct {
-		live, roots uint64
-		want        int
+		live, scanned, roots uint64
+		want                 int
 	}{
-		{4 * mib, 0, 500},
-		{8 * mib, 0, 250},
-		{12 * mib, 0, 200},
-		{20 * mib, 0, 180},
-		{20 * mib, 20 * mib, 90},
-		{40 * mib, 0, 140},
-		{400 * mib, 0, 104},
-		{0, 0, 2000},
+		{4 * mib, 4 * mib, 0, 500},
+		{8 * mib, 8 * mib, 0, 250},
+		{12 * mib, 12 * mib, 0, 200},
+		{20 * mib, 20 * mib, 0, 180},
+		{20 * mib, 20 * mib, 20 * mib, 90},
+		{40 * mib, 40 * mib, 0, 140},
+		{400 * mib, 400 * mib, 0, 104},
+		{40 * mib, 4 * mib, 0, 50}, // bodies and fetched records have no pointers
+		{400 * mib, 40 * mib, 0, 25},
+		{0, 0, 0, 2000},
 	} {
-		if got := gcPercent(c.live, c.roots); got != c.want {
-			t.Errorf("%d MiB alive, %d MiB of roots: %d", c.live/mib, c.roots/mib, got)
+		if got := gcPercent(c.live, c.scanned, c.roots); got != c.want {
+			t.Errorf("%d MiB alive, %d of them to scan, %d MiB of roots: %d", c.live/mib, c.scanned/mib, c.roots/mib, got)
 		}
 	}
 }

@@ -77,13 +77,7 @@ func (c *Call) Body() ([]byte, error) {
 	if c.R.ContentLength < 0 { // it has net/http wait, before it closes, until a client that still sends has got the answer
 		c.R.Body = http.MaxBytesReader(c.ResponseWriter, c.R.Body, limit)
 	}
-	var body []byte
-	var err error
-	if encoding == "" && c.R.ContentLength > 0 {
-		body, err = c.readKnown(bodyReader{c}, c.R.ContentLength, limit)
-	} else {
-		body, err = c.readUnknown(encoding, limit)
-	}
+	body, err := c.readAll(encoding, limit)
 	if err != nil {
 		return nil, bodyError(err)
 	}
@@ -91,61 +85,30 @@ func (c *Call) Body() ([]byte, error) {
 	return body, nil
 }
 
-// readKnown reads a body of an announced length into memory that grows with what has come, so that a length that is only announced costs
-// nothing.
-func (c *Call) readKnown(r io.Reader, size, limit int64) ([]byte, error) {
-	const trust = 64 << 10
-	first := min(size, trust)
-	if err := c.body.grow(first); err != nil {
-		return nil, err
-	}
-	buf := make([]byte, 0, first)
-	for {
-		if len(buf) == cap(buf) {
-			if int64(len(buf)) == size { // only EOF can follow
-				if _, err := io.ReadFull(r, make([]byte, 1)); err == io.EOF {
-					return buf, nil
-				} else if err != nil {
-					return nil, err
-				}
-				return nil, errTooLarge(limit)
-			}
-			next := min(2*int64(cap(buf)), size)
-			if err := c.body.grow(next - int64(cap(buf))); err != nil {
-				return nil, err
-			}
-			grown := make([]byte, len(buf), next)
-			copy(grown, buf)
-			buf = grown
-		}
-		n, err := r.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		if err == io.EOF {
-			return buf, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-}
-
-// readUnknown reads a body whose length shows at its end, since it is sent in chunks or compressed.
-func (c *Call) readUnknown(encoding string, limit int64) ([]byte, error) {
+// readAll reads a body into memory that grows with what has come, so that a length that is only announced costs nothing.
+func (c *Call) readAll(encoding string, limit int64) ([]byte, error) {
 	r, closeReader, err := c.decompress(bodyReader{c}, encoding)
 	if err != nil {
 		return nil, err
 	}
 	defer closeReader()
-	p := pieces{of: &c.body}
+	p := pieces{of: &c.body, first: firstPiece, limit: limit}
+	if size := c.R.ContentLength; size > 0 && encoding == "" {
+		p.limit = size
+		if size <= piece {
+			p.first = size
+		}
+	}
+	defer p.free()
 	for {
 		room, err := p.room()
 		if err != nil {
 			return nil, err
 		}
-		n, err := r.Read(room[:min(int64(len(room)), limit+1-p.size)])
+		n, err := r.Read(room)
 		p.took(n)
 		switch {
-		case p.size > limit:
+		case p.size > p.limit:
 			return nil, errTooLarge(limit)
 		case err == io.EOF:
 			return p.join(), nil

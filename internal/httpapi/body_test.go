@@ -115,7 +115,7 @@ func TestBody(t *testing.T) {
 func TestBodyInPieces(t *testing.T) {
 	const limit = 3 << 20
 	sizes := []int{1, limit - 1, limit, limit + 1}
-	for _, border := range []int{firstPiece, firstPiece + smallPiece, firstPiece + 2*smallPiece, firstPiece + 10*smallPiece, 1 << 20} {
+	for _, border := range []int{firstPiece, piece, firstPiece + piece, firstPiece + 2*piece, firstPiece + 10*piece, 1 << 20} {
 		sizes = append(sizes, border-1, border, border+1)
 	}
 	s := newTestServer(t, Config{MaxBody: limit}, echoBody())
@@ -174,7 +174,7 @@ func TestBodyAsLargeAsTheBudget(t *testing.T) {
 func TestCompressedLengthIsNoLength(t *testing.T) {
 	s := newTestServer(t, Config{}, echoBody())
 	want := strings.Repeat("x", 100_000)
-	for _, length := range []int{firstPiece, smallPiece} {
+	for _, length := range []int{firstPiece, piece} {
 		var out bytes.Buffer
 		for padding := length / 2; out.Len() != length; padding += length - out.Len() {
 			out.Reset()

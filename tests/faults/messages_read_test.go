@@ -96,24 +96,7 @@ func TestMessagesQueueRebalances(t *testing.T) {
 		}
 		return second.Load().URL
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
-	defer cancel()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		run.Work(ctx)
-	}()
-	for k := 1; k <= rounds; k++ {
-		await(ctx, func() bool { return run.Done() >= k*run.Records/(rounds+1) })
-		if k%2 == 0 {
-			second.Load().Kill()
-		} else {
-			end(t, second.Load())
-		}
-		second.Store(harness.StartProcess(t, b, messagesQueue))
-	}
-	<-done
-	judgeQueue(t, b, run)
+	workWhileSecondGoes(t, b, run, &second, rounds)
 }
 
 // TestMessagesQueueForwarded: the same, and nobody knows which proxy has what: each request goes to the next one, as behind a load balancer.
@@ -131,6 +114,12 @@ func TestMessagesQueueForwarded(t *testing.T) {
 		}
 		return second.Load().URL
 	}
+	workWhileSecondGoes(t, b, run, &second, rounds)
+}
+
+// workWhileSecondGoes has a second proxy leave and come again so many times, killed and ended by turns, while the workers work; then it judges.
+func workWhileSecondGoes(t *testing.T, b harness.Broker, run *harness.QueueRun, second *atomic.Pointer[harness.Process], rounds int) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	done := make(chan struct{})

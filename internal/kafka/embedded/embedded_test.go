@@ -384,6 +384,9 @@ func listening(t *testing.T) int {
 	t.Helper()
 	fds, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
 		t.Skip("NOT CHECKED: this system has no /proc/self/fd")
 	}
 	inodes := map[string]bool{}
