@@ -12,10 +12,12 @@ import (
 
 // headroom is by how much the heap grows between two collections. By Go's own rule, once more what is alive, the collector runs at 4 MB,
 // hundreds of times a second under load, which costs more than the requests do, since what is alive in a proxy is little. And it lets bodies
-// and fetched records double, although what has no pointers costs a collection nothing: it goes by what must be scanned. An operator's GOGC says otherwise.
+// and fetched records double however many they are, although what has no pointers costs a collection nothing: from plenty on only what must be
+// scanned counts. An operator's GOGC says otherwise.
 func headroom(live, scanned uint64) uint64 {
-	const least, more = 20 << 20, 16 << 20
-	return max(least, scanned+min(scanned, more), live/4)
+	const least, more, plenty = 20 << 20, 16 << 20, 40 << 20
+	onceMore := func(n uint64) uint64 { return n + min(n, more) }
+	return max(least, min(onceMore(live), plenty), onceMore(scanned), live/4)
 }
 
 // gcPercent is the GOGC that gives the headroom: of what is alive and of what the collector scans beside it.

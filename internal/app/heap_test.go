@@ -22,7 +22,8 @@ func TestGCPercent(t *testing.T) {
 		{20 * mib, 20 * mib, 20 * mib, 90},
 		{40 * mib, 40 * mib, 0, 140},
 		{400 * mib, 400 * mib, 0, 104},
-		{40 * mib, 4 * mib, 0, 50}, // bodies and fetched records have no pointers
+		{20 * mib, 2 * mib, 0, 180},
+		{80 * mib, 8 * mib, 0, 50}, // bodies and fetched records have no pointers
 		{400 * mib, 40 * mib, 0, 25},
 		{0, 0, 0, 2000},
 	} {
