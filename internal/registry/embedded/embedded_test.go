@@ -12,8 +12,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sr"
 	"go.uber.org/goleak"
 )
@@ -449,4 +451,30 @@ func TestStartWithoutBroker(t *testing.T) {
 		t.Error("started")
 	}
 	r.Close()
+}
+
+// TestStartAsTheTopicSpreads: a broker that has not heard yet of the topic that was created a moment ago is asked again.
+func TestStartAsTheTopicSpreads(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.ControlKey(int16(kmsg.ListOffsets), func(request kmsg.Request) (kmsg.Response, error, bool) { // once
+		list := request.(*kmsg.ListOffsetsRequest)
+		reply := list.ResponseKind().(*kmsg.ListOffsetsResponse)
+		for _, topic := range list.Topics {
+			of := kmsg.NewListOffsetsResponseTopic()
+			of.Topic = topic.Topic
+			for _, p := range topic.Partitions {
+				partition := kmsg.NewListOffsetsResponseTopicPartition()
+				partition.Partition, partition.ErrorCode = p.Partition, kerr.UnknownTopicOrPartition.Code
+				of.Partitions = append(of.Partitions, partition)
+			}
+			reply.Topics = append(reply.Topics, of)
+		}
+		return reply, nil, true
+	})
+	_, stop := start(t, []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...)})
+	stop()
 }

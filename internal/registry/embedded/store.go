@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -111,18 +112,11 @@ func (s *store) create(ctx context.Context) error {
 
 // replay gives the records from the start of the topic to what is its end now.
 func (s *store) replay(ctx context.Context, apply func(record)) error {
-	ends, err := kadm.NewClient(s.client).ListEndOffsets(ctx, s.topic)
-	if err == nil {
-		err = ends.Error()
-	}
+	end, err := s.end(ctx)
 	if err != nil {
 		return fmt.Errorf("embedded registry: end of topic %s: %w", s.topic, err)
 	}
-	end, ok := ends.Lookup(s.topic, 0)
-	if !ok {
-		return fmt.Errorf("embedded registry: topic %s has no partition 0", s.topic)
-	}
-	if end.Offset == 0 {
+	if end == 0 {
 		return nil
 	}
 	start := map[string]map[int32]kgo.Offset{s.topic: {0: kgo.NewOffset().AtStart()}}
@@ -132,7 +126,35 @@ func (s *store) replay(ctx context.Context, apply func(record)) error {
 		return fmt.Errorf("embedded registry: %w", err)
 	}
 	defer reader.Close()
-	return s.readTo(ctx, reader, end.Offset, apply)
+	return s.readTo(ctx, reader, end, apply)
+}
+
+// end is the offset after the topic's last record. A topic that was created a moment ago is not known to every broker, or has no leader yet.
+func (s *store) end(ctx context.Context) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for {
+		ends, err := kadm.NewClient(s.client).ListEndOffsets(ctx, s.topic)
+		if err == nil {
+			err = ends.Error()
+		}
+		if end, ok := ends.Lookup(s.topic, 0); err == nil && ok {
+			return end.Offset, nil
+		}
+		if err == nil {
+			err = kerr.UnknownTopicOrPartition
+		}
+		if !kerr.IsRetriable(err) {
+			return 0, err
+		}
+		select {
+		case <-ctx.Done():
+			return 0, err
+		case <-again.C:
+		}
+	}
 }
 
 // readTo polls until a record before end, or a gap over it, has been seen. Compaction may have removed the very last records, but never
