@@ -288,7 +288,7 @@ func TestClientGone(t *testing.T) {
 
 // TestIsolation: a topic whose leader does not answer delays no other, and fills its own share of the buffer only.
 func TestIsolation(t *testing.T) {
-	s, b := onEmbedded(t, Config{Timeout: 300 * time.Millisecond, Buffer: 20_000, TopicBuffer: 5_000})
+	s, b := onEmbedded(t, Config{Timeout: 2 * time.Second, Buffer: 20_000, TopicBuffer: 5_000})
 	for node, topic := range []string{"stalled", "fine"} {
 		createTopic(t, b, topic, 1)
 		if err := b.Cluster().MoveTopicPartition(topic, 0, int32(node)); err != nil {
@@ -319,18 +319,17 @@ func TestIsolation(t *testing.T) {
 			outcomes[codeOf(err)]++
 		})
 	}
-	slowest := time.Duration(0)
 	for range 50 {
-		begin := time.Now()
 		if resp, err := s.Produce(t.Context(), values("fine", strconvQuote(1000))); err != nil || resp.Results[0].Err != nil {
 			t.Fatalf("the other topic: %v %+v", err, resp)
 		}
-		slowest = max(slowest, time.Since(begin))
 	}
+	mu.Lock()
+	if n := outcomes[kafkarest.CodeInDoubt]; n > 0 {
+		t.Errorf("the other topic waited until %d records of the stalled one had come to their deadline", n)
+	}
+	mu.Unlock()
 	wg.Wait()
-	if slowest > 200*time.Millisecond {
-		t.Errorf("the other topic waited %v", slowest)
-	}
 	if outcomes[kafkarest.CodeInDoubt] == 0 || outcomes[kafkarest.CodeInDoubt] > 5 || outcomes[kafkarest.CodeTooManyRequests] != 20-outcomes[kafkarest.CodeInDoubt] {
 		t.Errorf("the stalled topic: %v", outcomes)
 	}
