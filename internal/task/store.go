@@ -2,7 +2,6 @@ package task
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"log/slog"
 	"math"
@@ -117,12 +116,6 @@ func (e *entry) owner() string { return e.origin.Value().owner }
 // weigh notes what the entry takes of the budget, beside what is kept of every one.
 func (e *entry) weigh(size int64) { e.size = uint32(min(size+entrySize, math.MaxUint32)) }
 
-// idempotency is what is kept of an Idempotency-Key.
-type idempotency struct {
-	key   [16]byte // hash of owner, scope and key
-	print [32]byte
-}
-
 // entrySize is what a task takes beside its result.
 const entrySize = 256
 
@@ -226,7 +219,7 @@ func (s *Store) admit(b Beginning) (*entry, *Task, error) {
 		e.more().callback = &callback{url: b.Callback, state: CallbackWaiting}
 	}
 	if b.Key != "" {
-		e.more().idem = &idempotency{keyOf(b), b.Print}
+		e.more().idem = &idempotency{key: keyOf(b), print: b.Print}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -245,35 +238,11 @@ func (s *Store) admit(b Beginning) (*entry, *Task, error) {
 	return e, nil, nil
 }
 
-func keyOf(b Beginning) (key [16]byte) {
-	hash := sha256.New()
-	for _, part := range []string{b.Owner, b.Scope, b.Key} {
-		hash.Write([]byte{byte(len(part)), byte(len(part) >> 8), byte(len(part) >> 16)})
-		hash.Write([]byte(part))
-	}
-	copy(key[:], hash.Sum(nil))
-	return key
-}
-
-// again answers a key that is known. s.mu is held.
-func (s *Store) again(first *entry, mark [32]byte) (*Task, error) {
-	switch {
-	case first.idem.print != mark:
-		return nil, kafkarest.Errorf(kafkarest.CodeKeyReused, "This Idempotency-Key came with another request before: use a new key for a new request.")
-	case first.status == Pending:
-		return nil, &kafkarest.Error{Code: kafkarest.CodeKeyInUse, RetryAfter: time.Second,
-			Message: "The first request with this Idempotency-Key is still under way."}
-	}
-	return s.snapshot(first), nil
-}
-
 // insert adds an entry. s.mu is held.
 func (s *Store) insert(e *entry) {
 	s.tasks[e.id] = e
 	s.bytes += int64(e.size)
-	if e.idem != nil {
-		s.keys[e.idem.key] = e
-	}
+	s.hold(e)
 }
 
 // remove takes an entry away and remembers that it was. s.mu is held.
@@ -283,9 +252,7 @@ func (s *Store) remove(e *entry) {
 	}
 	delete(s.tasks, e.id)
 	s.bytes -= int64(e.size)
-	if e.idem != nil && s.keys[e.idem.key] == e {
-		delete(s.keys, e.idem.key)
-	}
+	s.free(e)
 	if e.own && e.status == Pending {
 		s.settled()
 	}
@@ -564,20 +531,4 @@ func (s *Store) Close(ctx context.Context) {
 	s.stop()
 	s.wg.Wait()
 	s.outbox.close()
-}
-
-// Earlier looks a key up without beginning anything: nil when it is new.
-// Errors: those of Begin.
-func (s *Store) Earlier(ctx context.Context, b Beginning) (*Task, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.Write)
-	defer cancel()
-	if err := s.ensure(ctx, false); err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if first := s.keys[keyOf(b)]; first != nil {
-		return s.again(first, b.Print)
-	}
-	return nil, nil
 }

@@ -175,14 +175,10 @@ func (s *Store) replace(e *entry) {
 
 // turn puts what is known now into the entry that there is, so that whatever still refers to the entry holds nothing else. s.mu is held.
 func (s *Store) turn(old, e *entry) *entry {
-	if old.idem != nil && s.keys[old.idem.key] == old {
-		delete(s.keys, old.idem.key)
-	}
+	s.free(old)
 	s.bytes += int64(e.size) - int64(old.size)
 	*old = *e
-	if old.idem != nil {
-		s.keys[old.idem.key] = old
-	}
+	s.hold(old)
 	return old
 }
 
