@@ -12,7 +12,9 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unique"
 )
 
 // Callbacks says how the ends of tasks are reported. The zero value reports none.
@@ -34,6 +36,7 @@ var defaultRetries = []time.Duration{5 * time.Second, 5 * time.Minute, 30 * time
 // callback is what is kept of a task's callback. Store.mu guards it.
 type callback struct {
 	url      string
+	host     unique.Handle[string] // of the url: very many may go to the same
 	state    CallbackState
 	count    int
 	next     int64 // Unix milliseconds of the next attempt
@@ -43,6 +46,19 @@ type callback struct {
 }
 
 const attemptsKept = 10
+
+func newCallback(url string, state CallbackState) *callback {
+	return &callback{url: url, host: hostOf(url), state: state}
+}
+
+// hostOf is the host and port of a URL.
+func hostOf(raw string) unique.Handle[string] {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return unique.Make("")
+	}
+	return unique.Make(strings.ToLower(u.Host))
+}
 
 func (c *callback) snapshot() *Callback {
 	out := &Callback{URL: c.url, State: c.state, Count: c.count, Attempts: c.attempts}
@@ -54,7 +70,7 @@ func (c *callback) snapshot() *Callback {
 
 // tried gives the callback after an attempt.
 func (c *callback) tried(a Attempt, retries []time.Duration, after time.Duration, random func() float64) *callback {
-	out := &callback{url: c.url, state: CallbackWaiting, count: c.count + 1, attempts: append(slices.Clip(c.attempts), a)}
+	out := &callback{url: c.url, host: c.host, state: CallbackWaiting, count: c.count + 1, attempts: append(slices.Clip(c.attempts), a)}
 	if n := len(out.attempts); n > attemptsKept {
 		out.attempts = out.attempts[n-attemptsKept:]
 	}

@@ -2,6 +2,7 @@ package task
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 )
 
@@ -30,10 +31,61 @@ func (h *expiryHeap) Pop() any {
 	return last
 }
 
+// schedule is a heap that drops what has gone, or whose time has moved, before there is more of that than of the rest: tasks that are deleted
+// are not to be held until their time would have come.
+type schedule struct {
+	heap expiryHeap
+	most int // elements, until it is worth a look
+}
+
+const fewest = 1024 // elements, for which nobody looks
+
+func (q *schedule) push(x expiring, live func(expiring) bool) {
+	heap.Push(&q.heap, x)
+	if len(q.heap) > max(q.most, fewest) {
+		q.compact(live)
+	}
+}
+
+func (q *schedule) pop() expiring {
+	return heap.Pop(&q.heap).(expiring) //nolint:forcetypeassert // nothing else is in it
+}
+
+// due gives how long it is until the first, none when there is nothing.
+func (q *schedule) due(now int64) (wait time.Duration, some bool) {
+	if len(q.heap) == 0 {
+		return 0, false
+	}
+	return time.Duration(max(q.heap[0].at-now, 0)) * time.Millisecond, true
+}
+
+func (q *schedule) compact(live func(expiring) bool) {
+	q.heap = compacted(q.heap, live)
+	heap.Init(&q.heap)
+	q.most = 2 * len(q.heap)
+}
+
+// compacted keeps what is live, and gives the memory of the rest back.
+func compacted(list []expiring, live func(expiring) bool) []expiring {
+	return slices.Clone(slices.DeleteFunc(list, func(x expiring) bool { return !live(x) }))
+}
+
+// expires reports whether an element still says when its entry is to expire. s.mu is held.
+func (s *Store) expires(x expiring) bool { return s.tasks[x.e.id] == x.e && x.e.expires == x.at }
+
 // keep has an entry expire after d. s.mu is held.
 func (s *Store) keep(e *entry, d time.Duration) {
 	e.more().expires = s.clock() + d.Milliseconds()
-	heap.Push(&s.expiry, expiring{e.expires, e})
+	s.expiry.push(expiring{e.expires, e}, s.expires)
+}
+
+// tidy lets go of what waits for tasks that are no more, when there are many of them. s.mu is held.
+func (s *Store) tidy() {
+	most := 2*len(s.tasks) + fewest
+	if len(s.expiry.heap) > most {
+		s.expiry.compact(s.expires)
+	}
+	s.outbox.tidy(most)
 }
 
 // tend expires tasks each second.
@@ -58,19 +110,19 @@ func (s *Store) sweep() {
 	var over []*entry
 	s.mu.Lock()
 	now := s.clock()
-	for len(s.expiry) > 0 && s.expiry[0].at <= now {
-		x := heap.Pop(&s.expiry).(expiring) //nolint:forcetypeassert // nothing else is in it
+	for wait, some := s.expiry.due(now); some && wait == 0; wait, some = s.expiry.due(now) {
+		x := s.expiry.pop()
 		e := x.e
 		switch {
-		case s.tasks[e.id] != e || e.expires != x.at:
+		case !s.expires(x):
 		case e.status == Pending: // of another node, or of one that is no more
 			e.status, e.more().finished = Unknown, s.cfg.Now().UnixMilli()
 			s.ended(e)
 		default:
-			s.remove(e)
 			if e.node() == s.cfg.Node || s.cfg.Now().Sub(time.UnixMilli(e.finished)) > s.cfg.Retention+orphanedFor {
 				over = append(over, e)
 			}
+			s.remove(e)
 		}
 	}
 	s.mu.Unlock()

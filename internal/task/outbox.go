@@ -1,18 +1,17 @@
 package task
 
 import (
-	"container/heap"
 	"context"
 	"errors"
-	"net/url"
+	"slices"
 	"sync"
 	"time"
+	"unique"
 )
 
 const (
-	perHost  = 4                      // attempts at one host at a time, so that one that hangs takes no other's place
-	atOnce   = 64                     // attempts at a time
-	hostBusy = 100 * time.Millisecond // until a host is looked at again that has as many as it may
+	perHost = 4  // attempts at one host at a time, so that one that hangs takes no other's place
+	atOnce  = 64 // attempts at a time
 )
 
 // outbox sends the callbacks of final tasks. What is in it lies in the topic of tasks: it is filled again after a restart. Where tasks are in
@@ -27,9 +26,11 @@ type outbox struct {
 	slots   chan struct{}
 
 	// Store.mu guards these.
-	due   expiryHeap
-	hosts map[string]int // attempts under way
-	owned map[int32]bool // partitions that this node sends for; nil where nobody shares
+	due     schedule
+	hosts   map[unique.Handle[string]]*receiver // those with attempts under way
+	waiting int                                 // for a turn at their receivers
+	ready   []turn                              // that have come since
+	owned   map[int32]bool                      // partitions that this node sends for; nil where nobody shares
 }
 
 func newOutbox(s *Store, cfg Callbacks) (*outbox, error) {
@@ -42,7 +43,7 @@ func newOutbox(s *Store, cfg Callbacks) (*outbox, error) {
 	if cfg.Retries == nil {
 		cfg.Retries = defaultRetries
 	}
-	o := &outbox{store: s, cfg: cfg, guard: g, wake: make(chan struct{}, 1), slots: make(chan struct{}, atOnce), hosts: map[string]int{}}
+	o := &outbox{store: s, cfg: cfg, guard: g, wake: make(chan struct{}, 1), slots: make(chan struct{}, atOnce), hosts: map[unique.Handle[string]]*receiver{}}
 	if !o.on() {
 		return o, nil
 	}
@@ -68,7 +69,7 @@ func (o *outbox) add(e *entry) {
 	c := e.callback
 	wait := max(c.next-o.store.cfg.Now().UnixMilli(), 0)
 	c.queued = o.store.clock() + wait
-	heap.Push(&o.due, expiring{c.queued, e})
+	o.due.push(expiring{c.queued, e}, o.waits)
 	o.nudge()
 }
 
@@ -106,9 +107,9 @@ func (o *outbox) close() { o.workers.Wait() }
 func (o *outbox) takeUp(ctx context.Context) time.Duration {
 	for {
 		o.store.mu.Lock()
-		e, wait := o.next()
+		t, wait := o.next()
 		o.store.mu.Unlock()
-		if e == nil {
+		if t.e == nil {
 			return wait
 		}
 		select {
@@ -118,34 +119,42 @@ func (o *outbox) takeUp(ctx context.Context) time.Duration {
 		}
 		o.workers.Go(func() {
 			defer func() { <-o.slots }()
-			o.send(ctx, e)
+			o.send(ctx, t)
 		})
 	}
 }
 
-// next takes the first that is due and whose host is not busy, or gives the time until one may be. Store.mu is held.
-func (o *outbox) next() (*entry, time.Duration) {
-	for len(o.due) > 0 {
+// next takes the first whose turn it is, or gives the time until somebody's may be. It looks at no more than some, since others wait for the
+// lock. Store.mu is held.
+func (o *outbox) next() (turn, time.Duration) {
+	const some = 1000
+	for range some {
 		now := o.store.clock()
-		if o.due[0].at > now {
-			return nil, time.Duration(o.due[0].at-now) * time.Millisecond
+		wait, filled := o.due.due(now)
+		if len(o.ready) > 0 && (wait > 0 || !filled || o.ready[0].at <= o.due.heap[0].at) {
+			t := o.ready[0]
+			o.ready = slices.Delete(o.ready, 0, 1)
+			return t, 0
 		}
-		x := heap.Pop(&o.due).(expiring) //nolint:forcetypeassert // nothing else is in it
-		e, c := x.e, x.e.callback
-		if o.store.tasks[e.id] != e || c == nil || c.state != CallbackWaiting || c.queued != x.at || c.busy || !o.mine(e) {
-			continue
+		if !filled {
+			return turn{}, time.Hour
 		}
-		host := hostOf(c.url)
-		if o.hosts[host] >= perHost {
-			c.queued = now + hostBusy.Milliseconds()
-			heap.Push(&o.due, expiring{c.queued, e})
-			continue
+		if wait > 0 {
+			return turn{}, wait
 		}
-		o.hosts[host]++
-		c.busy = true
-		return e, 0
+		if x := o.due.pop(); o.waits(x) && o.mine(x.e) {
+			if to := o.receiver(x.e); to.take(o, x) {
+				return turn{x, to}, 0
+			}
+		}
 	}
-	return nil, time.Hour
+	return turn{}, 0
+}
+
+// waits reports whether an element still says when its entry's callback is due. Store.mu is held.
+func (o *outbox) waits(x expiring) bool {
+	c := x.e.callback
+	return o.store.tasks[x.e.id] == x.e && c != nil && c.state == CallbackWaiting && c.queued == x.at && !c.busy
 }
 
 // mine reports whether it is this node that sends for a task. Store.mu is held.
@@ -153,18 +162,27 @@ func (o *outbox) mine(e *entry) bool {
 	return o.owned == nil || o.store.mode == modeMemory || o.owned[e.partition]
 }
 
-func hostOf(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return ""
+// tidy lets go of callbacks of tasks that are no more, where there are more than most. Store.mu is held.
+func (o *outbox) tidy(most int) {
+	if len(o.due.heap) > most {
+		o.due.compact(o.waits)
 	}
-	return u.Host
+	if o.waiting > most {
+		for _, r := range o.hosts {
+			r.compact(o)
+		}
+	}
 }
 
 // send makes one attempt and records it.
-func (o *outbox) send(ctx context.Context, e *entry) {
-	s := o.store
+func (o *outbox) send(ctx context.Context, to turn) {
+	s, e := o.store, to.e
 	s.mu.Lock()
+	if s.tasks[e.id] != e || e.callback == nil || !e.callback.busy { // it was deleted, or another node has sent it
+		to.to.leave(o)
+		s.mu.Unlock()
+		return
+	}
 	t, before := s.snapshot(e), e.callback
 	s.mu.Unlock()
 	a, retryAfter := o.sender.attempt(ctx, t)
@@ -173,9 +191,7 @@ func (o *outbox) send(ctx context.Context, e *entry) {
 	}
 	after := before.tried(a, o.cfg.Retries, retryAfter, o.sender.random)
 	s.mu.Lock()
-	if o.hosts[hostOf(before.url)]--; o.hosts[hostOf(before.url)] <= 0 {
-		delete(o.hosts, hostOf(before.url))
-	}
+	to.to.leave(o)
 	if s.tasks[e.id] != e {
 		s.mu.Unlock()
 		return

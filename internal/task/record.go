@@ -126,7 +126,8 @@ func decode(id ID, data []byte) (*entry, error) {
 		e.idem = &idempotency{key: [16]byte(r.Key), print: [32]byte(r.Print)}
 	}
 	if c := r.Callback; c != nil {
-		e.callback = &callback{url: c.URL, state: c.State, count: c.Count, next: c.Next}
+		e.callback = newCallback(c.URL, c.State)
+		e.callback.count, e.callback.next = c.Count, c.Next
 		for _, a := range c.Attempts {
 			e.callback.attempts = append(e.callback.attempts, Attempt{time.UnixMilli(a.At), a.Status, a.Error})
 		}

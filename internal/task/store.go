@@ -54,7 +54,7 @@ type Store struct {
 	pending int // of this process
 	idle    chan struct{}
 	waiters map[ID]*waiter
-	expiry  expiryHeap
+	expiry  schedule
 	outbox  *outbox
 }
 
@@ -216,7 +216,7 @@ func (s *Store) admit(b Beginning) (*entry, *Task, error) {
 	e.own, e.async = true, b.Async
 	e.weigh(b.Size)
 	if b.Callback != "" {
-		e.more().callback = &callback{url: b.Callback, state: CallbackWaiting}
+		e.more().callback = newCallback(b.Callback, CallbackWaiting)
 	}
 	if b.Key != "" {
 		e.more().idem = &idempotency{key: keyOf(b), print: b.Print}
@@ -245,7 +245,8 @@ func (s *Store) insert(e *entry) {
 	s.hold(e)
 }
 
-// remove takes an entry away and remembers that it was. s.mu is held.
+// remove takes an entry away and remembers that it was. What the entry held is let go of here, since others may still refer to the entry.
+// s.mu is held.
 func (s *Store) remove(e *entry) {
 	if s.tasks[e.id] != e {
 		return
