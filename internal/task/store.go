@@ -257,8 +257,10 @@ func (s *Store) remove(e *entry) {
 	if e.own && e.status == Pending {
 		s.settled()
 	}
+	e.rest = &nothing
 	s.remember(e.id)
 	s.wake(e.id)
+	s.tidy()
 }
 
 // remember keeps the last ids that are no more. s.mu is held.
