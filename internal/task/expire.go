@@ -119,7 +119,7 @@ func (s *Store) sweep() {
 			e.status, e.more().finished = Unknown, s.cfg.Now().UnixMilli()
 			s.ended(e)
 		default:
-			if e.node() == s.cfg.Node || s.cfg.Now().Sub(time.UnixMilli(e.finished)) > s.cfg.Retention+orphanedFor {
+			if e.node() == s.cfg.Node || s.cfg.Now().Sub(time.UnixMilli(e.over())) > s.cfg.Retention+orphanedFor {
 				over = append(over, e)
 			}
 			s.remove(e)

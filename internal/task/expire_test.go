@@ -52,3 +52,28 @@ func TestDeletedTasksAreLetGoOf(t *testing.T) {
 		t.Errorf("%d deleted ones wait for a receiver that hangs", s.outbox.waiting)
 	}
 }
+
+// Another node keeps a task for its time after the last attempt of its callback, not after the end of its work long before.
+func TestRetentionCountsFromTheCallback(t *testing.T) {
+	s, c := memoryStore(t, Config{Retention: time.Minute})
+	e := newEntry(newID("other"), origin{"other", ""}, c.Now().UnixMilli())
+	e.status, e.async, e.answer = Delivered, true, 200
+	e.more().callback = newCallback("https://hooks.example/", CallbackDelivered)
+	e.finished, e.result = c.Now().UnixMilli(), []byte(`[]`)
+	c.add(2 * time.Hour)
+	e.callback.attempts = []Attempt{{At: c.Now().Add(-time.Hour), Status: 500}, {At: c.Now(), Status: 200}}
+	s.apply(said(e))
+	c.add(59 * time.Second)
+	s.sweep()
+	if _, err := s.Get(t.Context(), e.id, ""); err != nil {
+		t.Errorf("a minute has not passed: %v", err)
+	}
+	if over := e.over(); over != e.callback.attempts[1].At.UnixMilli() {
+		t.Errorf("over at %d", over)
+	}
+	c.add(2 * time.Second)
+	s.sweep()
+	if _, err := s.Get(t.Context(), e.id, ""); err == nil {
+		t.Error("it is kept for ever")
+	}
+}

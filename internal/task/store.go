@@ -113,6 +113,15 @@ func newEntry(id ID, from origin, created int64) *entry {
 func (e *entry) node() string  { return e.origin.Value().node }
 func (e *entry) owner() string { return e.origin.Value().owner }
 
+// over is when all of it was over, Unix milliseconds: the task, and the last attempt of its callback.
+func (e *entry) over() int64 {
+	at := e.finished
+	if e.callback != nil && len(e.callback.attempts) > 0 {
+		at = max(at, e.callback.attempts[len(e.callback.attempts)-1].At.UnixMilli())
+	}
+	return at
+}
+
 // weigh notes what the entry takes of the budget, beside what is kept of every one.
 func (e *entry) weigh(size int64) { e.size = uint32(min(size+entrySize, math.MaxUint32)) }
 

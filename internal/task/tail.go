@@ -169,7 +169,7 @@ func (s *Store) replace(e *entry) {
 		s.outbox.add(e)
 	default:
 		s.wake(e.id)
-		s.keep(e, max(s.cfg.Retention-since(e.finished), 0))
+		s.keep(e, max(s.cfg.Retention-since(e.over()), 0))
 	}
 }
 
