@@ -38,11 +38,12 @@ type callback struct {
 	url      string
 	host     unique.Handle[string] // of the url: very many may go to the same
 	state    CallbackState
-	count    int
+	count    int32
+	busy     bool
 	next     int64 // Unix milliseconds of the next attempt
 	attempts []Attempt
 	queued   int64 // when the outbox is to take it up, by Store.clock; 0 when it is not in there
-	busy     bool
+	written  int64 // offset of the last record that this process has written for the task
 }
 
 const attemptsKept = 10
@@ -61,7 +62,7 @@ func hostOf(raw string) unique.Handle[string] {
 }
 
 func (c *callback) snapshot() *Callback {
-	out := &Callback{URL: c.url, State: c.state, Count: c.count, Attempts: c.attempts}
+	out := &Callback{URL: c.url, State: c.state, Count: int(c.count), Attempts: c.attempts}
 	if c.state == CallbackWaiting && c.next > 0 {
 		out.Next = time.UnixMilli(c.next)
 	}
@@ -70,14 +71,14 @@ func (c *callback) snapshot() *Callback {
 
 // tried gives the callback after an attempt.
 func (c *callback) tried(a Attempt, retries []time.Duration, after time.Duration, random func() float64) *callback {
-	out := &callback{url: c.url, host: c.host, state: CallbackWaiting, count: c.count + 1, attempts: append(slices.Clip(c.attempts), a)}
+	out := &callback{url: c.url, host: c.host, state: CallbackWaiting, count: c.count + 1, written: c.written, attempts: append(slices.Clip(c.attempts), a)}
 	if n := len(out.attempts); n > attemptsKept {
 		out.attempts = out.attempts[n-attemptsKept:]
 	}
 	switch {
 	case a.Status >= 200 && a.Status <= 299:
 		out.state = CallbackDelivered
-	case a.Status == http.StatusGone || out.count > len(retries):
+	case a.Status == http.StatusGone || int(out.count) > len(retries):
 		out.state = CallbackGivenUp
 	default:
 		out.next = a.At.Add(pause(retries[out.count-1], after, random)).UnixMilli()

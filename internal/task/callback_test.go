@@ -24,7 +24,7 @@ func TestRetrySchedule(t *testing.T) {
 			total += got
 		}
 	}
-	if c.state != CallbackGivenUp || c.count != len(defaultRetries)+1 || total < 72*time.Hour || total > 96*time.Hour {
+	if c.state != CallbackGivenUp || int(c.count) != len(defaultRetries)+1 || total < 72*time.Hour || total > 96*time.Hour {
 		t.Errorf("%s after %d attempts and %v", c.state, c.count, total)
 	}
 	if len(c.attempts) != attemptsKept {

@@ -204,9 +204,5 @@ func (o *outbox) send(ctx context.Context, to turn) {
 	}
 	value := e.encode()
 	s.mu.Unlock()
-	s.write(e, value, func(err error) {
-		if err != nil {
-			s.cfg.Log.Debug("an attempt of a callback could not be recorded", "task", e.id.String(), "err", err)
-		}
-	})
+	s.tell(e, value)
 }

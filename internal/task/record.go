@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -92,7 +93,7 @@ func (e *entry) encode() []byte {
 		r.Key, r.Print = e.idem.key[:], e.idem.print[:]
 	}
 	if c := e.callback; c != nil {
-		r.Callback = &callbackRecord{URL: c.url, State: c.state, Count: c.count, Next: c.next}
+		r.Callback = &callbackRecord{URL: c.url, State: c.state, Count: int(c.count), Next: c.next}
 		for _, a := range c.attempts {
 			r.Callback.Attempts = append(r.Callback.Attempts, attemptRecord{a.At.UnixMilli(), a.Status, a.Error})
 		}
@@ -127,7 +128,7 @@ func decode(id ID, data []byte) (*entry, error) {
 	}
 	if c := r.Callback; c != nil {
 		e.callback = newCallback(c.URL, c.State)
-		e.callback.count, e.callback.next = c.Count, c.Next
+		e.callback.count, e.callback.next = int32(min(c.Count, math.MaxInt32)), c.Next
 		for _, a := range c.Attempts {
 			e.callback.attempts = append(e.callback.attempts, Attempt{time.UnixMilli(a.At), a.Status, a.Error})
 		}

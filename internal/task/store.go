@@ -49,7 +49,7 @@ type Store struct {
 	tail    *tail
 	tasks   map[ID]*entry
 	keys    map[[16]byte]*entry
-	gone    [2]map[ID]struct{} // ids that were: the younger and the older generation
+	gone    [2]map[ID]bool // ids that were, and whether by Delete here: the younger and the older generation
 	bytes   int64
 	pending int // of this process
 	idle    chan struct{}
@@ -133,7 +133,7 @@ func New(cfg Config, cluster *kafka.Cluster) (*Store, error) {
 	cfg = withDefaults(cfg)
 	s := &Store{cfg: cfg, cluster: cluster, boot: newBoot(), start: cfg.Now(), opening: make(chan struct{}, 1),
 		tasks: map[ID]*entry{}, keys: map[[16]byte]*entry{}, waiters: map[ID]*waiter{}}
-	s.gone[0], s.gone[1] = map[ID]struct{}{}, map[ID]struct{}{}
+	s.gone[0], s.gone[1] = map[ID]bool{}, map[ID]bool{}
 	if s.cfg.Node == "" {
 		s.cfg.Node = s.boot
 	}
@@ -275,9 +275,9 @@ func (s *Store) remove(e *entry) {
 // remember keeps the last ids that are no more. s.mu is held.
 func (s *Store) remember(id ID) {
 	if len(s.gone[0]) >= s.cfg.Max {
-		s.gone[0], s.gone[1] = map[ID]struct{}{}, s.gone[0]
+		s.gone[0], s.gone[1] = map[ID]bool{}, s.gone[0]
 	}
-	s.gone[0][id] = struct{}{}
+	s.gone[0][id] = s.deleted(id)
 }
 
 // settled counts a task of this process that is pending no longer. s.mu is held.
@@ -474,32 +474,6 @@ func (s *Store) leave(id ID, w *waiter) {
 	if w.count--; w.count == 0 && s.waiters[id] == w {
 		delete(s.waiters, id)
 	}
-}
-
-// Delete forgets a final task.
-// Errors: those of Get, CodeTaskPending.
-func (s *Store) Delete(ctx context.Context, id ID, owner string) error {
-	if _, err := s.Get(ctx, id, owner); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	e, err := s.find1(id, owner)
-	if err == nil && e.status == Pending {
-		err = &kafkarest.Error{Code: kafkarest.CodeTaskPending, Message: "The task is still pending: it can be deleted when it is final.", RetryAfter: time.Second}
-	}
-	s.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.Write)
-	defer cancel()
-	if err := s.writeNow(ctx, e, nil); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	s.remove(e)
-	s.mu.Unlock()
-	return nil
 }
 
 // Info is what the store says of itself.

@@ -128,13 +128,7 @@ func (s *Store) apply(r *kgo.Record) {
 		return
 	}
 	if r.Value == nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if e := s.tasks[id]; e != nil {
-			s.remove(e)
-		} else {
-			s.remember(id)
-		}
+		s.end(id, r)
 		return
 	}
 	e, err := decode(id, r.Value)
@@ -144,8 +138,30 @@ func (s *Store) apply(r *kgo.Record) {
 	}
 	e.partition = r.Partition
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.replace(e)
+	over := s.deleted(id)
+	if !over {
+		s.replace(e)
+	}
+	s.mu.Unlock()
+	if over {
+		s.bury(e)
+	}
+}
+
+// end removes a task that another process has removed. What this one has written of it behind that would bring the task back.
+func (s *Store) end(id ID, r *kgo.Record) {
+	s.mu.Lock()
+	e := s.tasks[id]
+	again := e != nil && e.callback != nil && e.callback.written > r.Offset
+	if e != nil {
+		s.remove(e)
+	} else {
+		s.remember(id)
+	}
+	s.mu.Unlock()
+	if again {
+		s.bury(e)
+	}
 }
 
 // replace puts what another process wrote in the place of what was known. s.mu is held.
@@ -217,6 +233,6 @@ func (s *Store) adopt() {
 	}
 	s.mu.Unlock()
 	for i, e := range left {
-		s.write(e, values[i], func(error) {})
+		s.tell(e, values[i])
 	}
 }

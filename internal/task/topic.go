@@ -258,6 +258,9 @@ func (s *Store) write(e *entry, value []byte, done func(error)) {
 		} else {
 			s.mu.Lock()
 			e.partition = r.Partition
+			if e.callback != nil && value != nil {
+				e.callback.written = r.Offset
+			}
 			s.mu.Unlock()
 		}
 		done(err)
