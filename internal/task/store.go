@@ -38,6 +38,8 @@ type Store struct {
 	start   time.Time
 
 	opening chan struct{} // holds a token while the topic is being opened
+	looking chan struct{} // holds a token while somebody waits for what others have written
+	caught  time.Time     // when the last of those who did so began; the token guards it
 	stop    context.CancelFunc
 	ctx     context.Context //nolint:containedctx // of what runs behind requests; ends with Close
 	wg      sync.WaitGroup
@@ -131,7 +133,7 @@ const entrySize = 256
 // New makes a store and begins to look for tasks of before. Close ends it.
 func New(cfg Config, cluster *kafka.Cluster) (*Store, error) {
 	cfg = withDefaults(cfg)
-	s := &Store{cfg: cfg, cluster: cluster, boot: newBoot(), start: cfg.Now(), opening: make(chan struct{}, 1),
+	s := &Store{cfg: cfg, cluster: cluster, boot: newBoot(), start: cfg.Now(), opening: make(chan struct{}, 1), looking: make(chan struct{}, 1),
 		tasks: map[ID]*entry{}, keys: map[[16]byte]*entry{}, waiters: map[ID]*waiter{}}
 	s.gone[0], s.gone[1] = map[ID]bool{}, map[ID]bool{}
 	if s.cfg.Node == "" {
@@ -383,15 +385,8 @@ func (s *Store) Forget(id ID) {
 // Get finds a task.
 // Errors: CodeTaskNotFound, CodeTaskExpired, CodeTasksUnavailable while it is not known which tasks there are.
 func (s *Store) Get(ctx context.Context, id ID, owner string) (*Task, error) {
-	s.mu.Lock()
-	e := s.tasks[id]
-	s.mu.Unlock()
-	if e == nil {
-		look, cancel := context.WithTimeout(ctx, s.cfg.Write)
-		defer cancel()
-		if err := s.ensure(look, false); err != nil {
-			return nil, err
-		}
+	if err := s.lookUp(ctx, id); err != nil {
+		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -20,6 +20,7 @@ type tail struct {
 	stop   context.CancelFunc
 	ends   map[int32]int64 // where partitions ended when reading began, those that are not reached yet
 	loaded chan struct{}   // closed when all were
+	read   progress
 }
 
 func (t *tail) isLoaded() bool {
@@ -33,7 +34,7 @@ func (t *tail) isLoaded() bool {
 
 // follow readies reading: run does it.
 func (s *Store) follow(ctx context.Context) (*tail, error) {
-	t := &tail{store: s, ends: map[int32]int64{}, loaded: make(chan struct{})}
+	t := &tail{store: s, ends: map[int32]int64{}, loaded: make(chan struct{}), read: progress{next: map[int32]int64{}}}
 	adm := s.cluster.Admin()
 	list := func(what func(context.Context, ...string) (kadm.ListedOffsets, error)) (kadm.ListedOffsets, error) {
 		return kafka.Await(kafka.Fresh(ctx), func(ctx context.Context) (kadm.ListedOffsets, error) {
@@ -50,7 +51,9 @@ func (s *Store) follow(ctx context.Context) (*tail, error) {
 		return nil, fmt.Errorf("where the topic of tasks ends: %w", err)
 	}
 	ends.Each(func(end kadm.ListedOffset) {
-		if start, ok := starts.Lookup(s.cfg.Topic, end.Partition); ok && start.Offset < end.Offset {
+		start, ok := starts.Lookup(s.cfg.Topic, end.Partition)
+		t.read.to(end.Partition, start.Offset)
+		if ok && start.Offset < end.Offset {
 			t.ends[end.Partition] = end.Offset
 		}
 	})
@@ -72,6 +75,9 @@ func (t *tail) run() {
 	last := time.Now()
 	for t.ctx.Err() == nil {
 		if !t.isLoaded() && (len(t.ends) == 0 || time.Since(last) > silence && t.answers()) {
+			for partition, end := range t.ends {
+				t.read.to(partition, end)
+			}
 			t.store.adopt()
 			close(t.loaded)
 		}
@@ -84,6 +90,7 @@ func (t *tail) run() {
 		fetches.EachRecord(func(r *kgo.Record) {
 			last = time.Now()
 			t.store.apply(r)
+			t.read.to(r.Partition, r.Offset+1)
 			if end, ok := t.ends[r.Partition]; ok && r.Offset+1 >= end {
 				delete(t.ends, r.Partition)
 			}

@@ -89,10 +89,16 @@ func (s *Store) toMemory(reason string, cause error) {
 	}
 }
 
-// ensure returns when it is known which tasks there are. With create it makes the topic if there is none.
+// ensure returns when it is known which tasks there are. With create it makes the topic if there is none; without, it does not look again for one
+// that was not there a second ago.
 // Errors: CodeTasksUnavailable.
 func (s *Store) ensure(ctx context.Context, create bool) error {
-	if s.settledMode(create) {
+	return s.ensureSince(ctx, create, time.Now().Add(-time.Second))
+}
+
+// ensureSince is ensure to which a topic is absent that was found so after a time.
+func (s *Store) ensureSince(ctx context.Context, create bool, since time.Time) error {
+	if s.settledMode(create, since) {
 		return nil
 	}
 	select {
@@ -101,14 +107,14 @@ func (s *Store) ensure(ctx context.Context, create bool) error {
 		return errUnavailable(ctx.Err())
 	}
 	defer func() { <-s.opening }()
-	if s.settledMode(create) {
+	if s.settledMode(create, since) {
 		return nil
 	}
 	return s.open(ctx, create)
 }
 
-// settledMode reports whether there is nothing to do for ensure: a topic that is not there is looked for again after a second.
-func (s *Store) settledMode(create bool) bool {
+// settledMode reports whether there is nothing to do for ensureSince.
+func (s *Store) settledMode(create bool, since time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch s.mode {
@@ -117,7 +123,7 @@ func (s *Store) settledMode(create bool) bool {
 	case modeMemory:
 		return true
 	case modeAbsent:
-		return !create && time.Since(s.looked) < time.Second
+		return !create && !s.looked.Before(since)
 	}
 	return false
 }
@@ -128,6 +134,7 @@ func (s *Store) open(ctx context.Context, create bool) error {
 	t := s.tail
 	s.mu.Unlock()
 	if t == nil {
+		began := time.Now()
 		exists, err := s.exists(ctx)
 		if err == nil && !exists && create {
 			err = s.create(ctx)
@@ -141,7 +148,7 @@ func (s *Store) open(ctx context.Context, create bool) error {
 			return errUnavailable(err)
 		case !exists:
 			s.mu.Lock()
-			s.mode, s.looked = modeAbsent, time.Now()
+			s.mode, s.looked = modeAbsent, began
 			s.mu.Unlock()
 			return nil
 		}
