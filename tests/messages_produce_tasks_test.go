@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -413,4 +414,108 @@ func TestTasksWithoutPermission(t *testing.T) {
 	if task := final(t, &p.Endpoint, accept(t, &p.Endpoint, "/messages/"+topic, "x")); task.Status != "delivered" {
 		t.Errorf("%+v", task)
 	}
+}
+
+// A replay is the first answer, in the form that is asked for: how and when a client wants to hear of its request is no part of the request.
+func TestReplayForms(t *testing.T) {
+	b := harness.EmbeddedBroker(t)
+	p := startProxy(t, b, ownTasks("messages.overrides.allow", "timeout", "callbacks.allow.hosts", "hooks.example", "callbacks.secrets", newSecret))
+	topic := harness.CreateTopic(t, b, 1)
+	path, set := "/messages/"+topic, `{"records":[{"value":1},{"value":2,"partition":5},{"value":3}]}`
+	twice := func(key, query, body string, headers ...string) (first, again harness.Reply) {
+		t.Helper()
+		headers = append(headers, "Idempotency-Key", key)
+		first = p.Do("POST", path+query, body, headers...)
+		eventually(t, 10*time.Second, "final", func() bool {
+			again = p.Do("POST", path+query, body, headers...)
+			return again.Status != 409
+		})
+		if again.Header.Get("Idempotent-Replayed") != "true" {
+			t.Errorf("%s: %d %s", key, again.Status, again.Body)
+		}
+		return first, again
+	}
+	for key, headers := range map[string][]string{
+		"lines": {"Accept", ndjson}, "problem": {"Accept", "application/problem+json"}, "waits": {"Prefer", "respond-async, wait=10"},
+		"waits for lines": {"Prefer", "respond-async, wait=10", "Accept", ndjson},
+	} {
+		first, again := twice(key, "", set, append(headers, "Content-Type", harness.JSON)...)
+		if first.Status != 207 || again.Status != 207 || again.Body != first.Body || again.Header.Get("Content-Type") != first.Header.Get("Content-Type") ||
+			again.Header.Get("Kafka-Failed-Records") != "1" || again.Header.Get("Location") != first.Header.Get("Location") {
+			t.Errorf("%s: %d %v %s\nfirst %d %v %s", key, again.Status, again.Header, again.Body, first.Status, first.Header, first.Body)
+		}
+	}
+	first, _ := twice("sync", "?key=k", "x")
+	for _, later := range [][]string{{"?key=k&async=true"}, {"?timeout=5000&key=k"}, {"?key=k", "Kafka-Callback", "https://hooks.example/"},
+		{"?key=k&callback=https://hooks.example/"}, {"?key=k", "Prefer", "respond-async"}} {
+		r := p.Do("POST", path+later[0], "x", append(later[1:], "Idempotency-Key", "sync")...)
+		if r.Status != 200 || r.Body != first.Body || r.Header.Get("Idempotent-Replayed") != "true" {
+			t.Errorf("%v: %d %s", later, r.Status, r.Body)
+		}
+	}
+}
+
+// A task of which certainly nothing was stored does not use its key up, on any node, nor after a restart; while the first is under way the
+// second is told where it is.
+func TestKeyOfAFailedTask(t *testing.T) {
+	b := harness.FakeBroker(t, 1)
+	settings := ownTasks()
+	p := startProxy(t, b, settings)
+	topic := harness.CreateTopic(t, b, 1)
+	var refuse atomic.Bool
+	refuse.Store(true)
+	id := b.Fake.TopicInfo(topic).TopicID
+	b.Fake.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		b.Fake.KeepControl()
+		for _, rt := range req.(*kmsg.ProduceRequest).Topics {
+			if refuse.Load() && (rt.Topic == topic || rt.TopicID == id) {
+				return refusedRecords(req.(*kmsg.ProduceRequest)), nil, true
+			}
+		}
+		return nil, nil, false
+	})
+	send := func(p *proxy) harness.Reply {
+		return p.Do("POST", "/messages/"+topic, "x", "Prefer", "respond-async", "Idempotency-Key", "k")
+	}
+	first := send(p)
+	location := first.Header.Get("Location")
+	if task := final(t, &p.Endpoint, location); task.Status != "failed" {
+		t.Fatalf("%+v", task)
+	}
+	refuse.Store(false)
+	again := startProxy(t, b, settings)
+	release := holdUp(t, b, topic)
+	second := send(again)
+	if second.Status != 202 || second.Header.Get("Idempotent-Replayed") != "" || second.Header.Get("Location") == location {
+		t.Fatalf("%d %v %s", second.Status, second.Header, second.Body)
+	}
+	if r := send(again); r.Status != 409 || r.Code() != 40911 || r.Header.Get("Location") != second.Header.Get("Location") {
+		t.Errorf("under way: %d %v %s", r.Status, r.Header, r.Body)
+	}
+	release()
+	if task := final(t, &again.Endpoint, second.Header.Get("Location")); task.Status != "delivered" {
+		t.Errorf("%+v", task)
+	}
+	if r := send(again); r.Status != 202 || r.Header.Get("Location") != second.Header.Get("Location") {
+		t.Errorf("%d %v %s", r.Status, r.Header, r.Body)
+	}
+	if task := final(t, &again.Endpoint, location); task.Status != "failed" {
+		t.Errorf("the first: %+v", task)
+	}
+}
+
+// refusedRecords is what a broker says that refuses the records themselves.
+func refusedRecords(req *kmsg.ProduceRequest) kmsg.Response {
+	resp := req.ResponseKind().(*kmsg.ProduceResponse)
+	for _, rt := range req.Topics {
+		out := kmsg.NewProduceResponseTopic()
+		out.Topic, out.TopicID = rt.Topic, rt.TopicID
+		for _, p := range rt.Partitions {
+			part := kmsg.NewProduceResponseTopicPartition()
+			part.Partition, part.ErrorCode = p.Partition, kerr.InvalidRecord.Code
+			out.Partitions = append(out.Partitions, part)
+		}
+		resp.Topics = append(resp.Topics, out)
+	}
+	return resp
 }

@@ -78,13 +78,13 @@ func (s *Store) again(first *entry, mark [32]byte) (*Task, error) {
 	case first.idem.print != mark:
 		return nil, kafkarest.Errorf(kafkarest.CodeKeyReused, "This Idempotency-Key came with another request before: use a new key for a new request.")
 	case first.status == Pending:
-		return nil, &kafkarest.Error{Code: kafkarest.CodeKeyInUse, RetryAfter: time.Second,
+		return s.snapshot(first), &kafkarest.Error{Code: kafkarest.CodeKeyInUse, RetryAfter: time.Second,
 			Message: "The first request with this Idempotency-Key is still under way."}
 	}
 	return s.snapshot(first), nil
 }
 
-// Earlier looks a key up without beginning anything: nil when it is new.
+// Earlier looks a key up without beginning anything: nil when it is new, and pending beside CodeKeyInUse.
 // Errors: those of Begin.
 func (s *Store) Earlier(ctx context.Context, b Beginning) (*Task, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Write)

@@ -202,7 +202,7 @@ type Beginning struct {
 }
 
 // Begin accepts a task: when it returns, the task's id survives a crash of this process. When the same key began a task before, that one is
-// returned as earlier, final, and nothing is begun.
+// returned as earlier, final, and nothing is begun; with CodeKeyInUse it is still pending. A task that ends as Failed gives its key back.
 // Errors: CodeKeyReused, CodeKeyInUse, CodeTooManyRequests, CodeTasksUnavailable.
 func (s *Store) Begin(ctx context.Context, b Beginning) (id ID, earlier *Task, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Write)
@@ -316,6 +316,9 @@ func (s *Store) Finish(id ID, status Status, answer int, result []byte, done fun
 	final.finished = s.cfg.Now().UnixMilli()
 	final.result, final.packed = pack(result)
 	final.weigh(int64(len(final.result)))
+	if status == Failed {
+		final.idem = nil // nothing has happened: the same key may try again
+	}
 	if final.callback != nil {
 		c := *final.callback
 		c.next = final.finished
@@ -353,6 +356,9 @@ func (s *Store) publish(e, final *entry) {
 		return
 	}
 	s.bytes += int64(final.size) - int64(e.size)
+	if final.idem == nil {
+		s.free(e)
+	}
 	e.status, e.answer, e.size, e.rest = final.status, final.answer, final.size, final.rest
 	s.settled()
 	s.ended(e)

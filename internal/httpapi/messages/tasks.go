@@ -1,11 +1,10 @@
 package messages
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,8 +16,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 )
-
-const replayedHeader = "Idempotent-Replayed"
 
 // principal is who sends a request. Nobody is told apart yet.
 func principal(*httpapi.Call) string { return "" }
@@ -34,7 +31,7 @@ func (a *API) deliverTask(c *httpapi.Call, p *params, messages []produce.Message
 	if p.idemKey != "" {
 		b.Print = fingerprint(c.R, body)
 		if earlier, err := a.Tasks.Earlier(c.R.Context(), b); err != nil || earlier != nil {
-			return orReplay(c, earlier, err)
+			return a.orReplay(c, earlier, err)
 		}
 	}
 	p.set.Messages, p.set.Later = messages, p.async
@@ -48,7 +45,7 @@ func (a *API) deliverTask(c *httpapi.Call, p *params, messages []produce.Message
 	id, earlier, err := a.Tasks.Begin(c.R.Context(), b)
 	if err != nil || earlier != nil {
 		batch.Drop()
-		return orReplay(c, earlier, err)
+		return a.orReplay(c, earlier, err)
 	}
 	if p.async {
 		a.later.Send(batch, produce.Tag(id))
@@ -57,13 +54,6 @@ func (a *API) deliverTask(c *httpapi.Call, p *params, messages []produce.Message
 	finished := make(chan struct{})
 	batch.Send(func() { a.finishTask(id, batch, false, func() { close(finished) }) })
 	return a.awaitTask(c, batch, messages, finished)
-}
-
-func orReplay(c *httpapi.Call, earlier *task.Task, err error) error {
-	if err != nil {
-		return err
-	}
-	return replay(c, earlier)
 }
 
 // sizeOf is what messages take of the budget of tasks, and about what their outcomes will.
@@ -75,22 +65,6 @@ func sizeOf(messages []produce.Message) (n int64) {
 		}
 	}
 	return n
-}
-
-// fingerprint tells requests with the same Idempotency-Key apart: by all that has an effect on what is stored.
-func fingerprint(r *http.Request, body [sha256.Size]byte) (out [sha256.Size]byte) {
-	var lines []string
-	for name, values := range r.Header {
-		if strings.HasPrefix(name, "Kafka-") || name == "Content-Type" || name == "Content-Encoding" {
-			lines = append(lines, name+": "+strings.Join(values, ", "))
-		}
-	}
-	slices.Sort(lines)
-	hash := sha256.New()
-	hash.Write([]byte(r.URL.EscapedPath() + "?" + r.URL.RawQuery + "\n" + strings.Join(lines, "\n") + "\n"))
-	hash.Write(body[:])
-	hash.Sum(out[:0])
-	return out
 }
 
 // finishTask records what became of a task's messages, and then calls finished. It runs on a goroutine of the Kafka client.
@@ -142,8 +116,7 @@ func (a *API) accepted(c *httpapi.Call, id task.ID) error {
 		return err
 	}
 	if t.Status != task.Pending {
-		c.Header().Set("Location", location(id))
-		return answerAgain(c, t)
+		return answerFinal(c, t)
 	}
 	return replyAccepted(c, t)
 }
@@ -157,38 +130,6 @@ func replyAccepted(c *httpapi.Call, t *task.Task) error {
 	return c.Reply(http.StatusAccepted, t.AppendJSON(nil))
 }
 
-// replay gives the answer that the first request with the same key got.
-func replay(c *httpapi.Call, t *task.Task) error {
-	c.Header().Set(replayedHeader, "true")
-	if t.Async {
-		return replyAccepted(c, t)
-	}
-	return answerAgain(c, t)
-}
-
-// answerAgain gives the answer that a final task's request gets without being a task.
-func answerAgain(c *httpapi.Call, t *task.Task) error {
-	if t.Result == nil {
-		return kafkarest.Errorf(kafkarest.CodeInDoubt,
-			"The outcome is unknown: the proxy was interrupted while the request was under way, and its records may or may not be stored. Reading the topic tells.")
-	}
-	if failed := bytes.Count(t.Result, []byte(errorMember)); failed > 0 {
-		c.Header().Set(failedHeader, strconv.Itoa(failed))
-	}
-	body := append(append(append([]byte{'{'}, offsetsMember...), t.Result...), '}')
-	if t.Answer == http.StatusOK || t.Answer == http.StatusMultiStatus {
-		c.Accept = typeJSON
-		return c.Reply(t.Answer, body)
-	}
-	e := &kafkarest.Error{Code: kafkarest.Code(t.Answer), Message: "No message is known to be stored: see offsets."}
-	if t.Answer == http.StatusGatewayTimeout {
-		e.Code = kafkarest.CodeInDoubt
-	}
-	d := details(c, e)
-	d.Rest = body[1 : len(body)-1]
-	return c.Fail(e, d)
-}
-
 // wait reads Prefer: wait=SECONDS, within what is allowed.
 func (a *API) wait(h http.Header) (time.Duration, bool) {
 	for _, header := range h["Prefer"] {
@@ -197,7 +138,11 @@ func (a *API) wait(h http.Header) (time.Duration, bool) {
 			if !ok || !strings.EqualFold(strings.TrimSpace(name), "wait") {
 				continue
 			}
+			value, _, _ = strings.Cut(value, ";") // parameters, of which none is known
 			n, err := strconv.ParseUint(strings.Trim(strings.TrimSpace(value), `"`), 10, 31)
+			if errors.Is(err, strconv.ErrRange) {
+				return a.cfg.MaxWait, true
+			}
 			if err != nil {
 				return 0, false // a preference that cannot be read is none
 			}
