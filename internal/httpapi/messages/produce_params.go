@@ -153,6 +153,9 @@ func (p *params) set1(header string, f field, seen *fieldSet) (err error) {
 		p.message.Topic = f.value
 		return seen.take(fieldTopic, f.name)
 	case "Kafka-Callback":
+		if f.value == "" {
+			return kafkarest.Errorf(kafkarest.CodeCallbackRefused, "%s is empty: it must be the URL of a callback.", f.name)
+		}
 		p.callback, p.async = f.value, true
 		return seen.take(fieldCallback, f.name)
 	}
