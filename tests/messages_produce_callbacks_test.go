@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	neturl "net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -208,9 +209,13 @@ func TestCallbackRefused(t *testing.T) {
 	b := harness.EmbeddedBroker(t)
 	topic := harness.CreateTopic(t, b, 1)
 	p := startProxy(t, b, withCallbacks("callbacks.allow.private", "false", "callbacks.allow.hosts", "*:*"))
-	for _, url := range []string{"http://example.com/", "https://127.0.0.1/", "https://2130706433/", "https://[::ffff:127.0.0.1]/", "https://[64:ff9b::7f00:1]/", "https://a:b@example.com/", "x"} {
+	for _, url := range []string{"http://example.com/", "https://127.0.0.1/", "https://2130706433/", "https://[::ffff:127.0.0.1]/", "https://[64:ff9b::7f00:1]/", "https://a:b@example.com/", "x", "",
+		"https://localhost/", "https://metadata.google.internal/", "https://b\u00fccher.example/", "https://example.com:0/", "https://example.com:65536/"} {
 		if r := p.Do("POST", "/messages/"+topic, "x", "Kafka-Callback", url); r.Status != 422 || r.Code() != 42222 {
 			t.Errorf("%s: %d %s", url, r.Status, r.Body)
+		}
+		if r := p.Do("POST", "/messages/"+topic+"?callback="+neturl.QueryEscape(url), "x"); r.Status != 422 || r.Code() != 42222 {
+			t.Errorf("callback=%s: %d %s", url, r.Status, r.Body)
 		}
 	}
 	if log := harness.ReadLog(t, b, topic); len(log) != 0 {

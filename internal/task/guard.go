@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -64,6 +65,8 @@ func (g guard) check(raw string) error {
 		return refuse("The callback's scheme must be https.")
 	case u.User != nil, u.Fragment != "":
 		return refuse("The callback must have neither credentials nor a fragment.")
+	case !isPort(u.Port()):
+		return refuse("The callback's port must be 1 to 65535.")
 	case !g.allows(strings.ToLower(u.Hostname()), u.Port(), u.Scheme):
 		return refuse("The callback's host and port are not among those that the operator allows (callbacks.allow.hosts).")
 	}
@@ -91,7 +94,14 @@ func (r hostRule) matches(host string) bool {
 	return r.name == host
 }
 
-// checkHost refuses addresses that are not public, and names that some resolvers take for addresses: 2130706433, 127.1, 0x7f.0.0.1.
+// isPort reports whether a port can be dialled; none is the scheme's own.
+func isPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && n > 0
+}
+
+// checkHost refuses addresses that are not public, names that some resolvers take for addresses (2130706433, 127.1, 0x7f.0.0.1), names that
+// cannot be, and those that local networks have for themselves.
 func (g guard) checkHost(host string) error {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		if !g.private && !public(addr) {
@@ -99,12 +109,43 @@ func (g guard) checkHost(host string) error {
 		}
 		return nil
 	}
-	last := strings.TrimSuffix(host, ".")
-	last = last[strings.LastIndexByte(last, '.')+1:]
-	if last == "" || last[0] >= '0' && last[0] <= '9' {
+	name := strings.ToLower(strings.TrimSuffix(host, "."))
+	switch last := name[strings.LastIndexByte(name, '.')+1:]; {
+	case last == "" || last[0] >= '0' && last[0] <= '9':
 		return refuse("The callback's host is neither a name nor an address in its usual form.")
+	case !isName(name):
+		return refuse("The callback's host is no name that can be: others than ASCII's letters are written as punycode (xn--).")
+	case isLocal(name) && !g.private && !g.names(name):
+		return refuse("The callback's host has a name of local networks.")
 	}
 	return nil
+}
+
+// isName reports whether a host can be looked up (RFC 1035 §2.3.4, with the underscores that some have).
+func isName(host string) bool {
+	for label := range strings.SplitSeq(host, ".") {
+		if label == "" || len(label) > 63 {
+			return false
+		}
+	}
+	return len(host) <= 253 && strings.Trim(host, "abcdefghijklmnopqrstuvwxyz0123456789-_.") == ""
+}
+
+// isLocal reports whether a name has a meaning on local networks only (RFC 6761, RFC 6762, and ICANN's .internal).
+func isLocal(host string) bool {
+	if host == "localhost.localdomain" {
+		return true
+	}
+	switch host[strings.LastIndexByte(host, '.')+1:] {
+	case "localhost", "internal", "local":
+		return true
+	}
+	return false
+}
+
+// names reports whether the operator has named a host itself.
+func (g guard) names(host string) bool {
+	return slices.ContainsFunc(g.hosts, func(r hostRule) bool { return r.name == host })
 }
 
 var errNotPublic = errors.New("the callback's host has an address that is not one of the public Internet")

@@ -209,3 +209,41 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 		t.Errorf("a redirect ends in %s", next.state)
 	}
 }
+
+// Hosts and ports that can never be good are refused when they are given, not days later.
+func TestGuardRefusesWhatCannotBe(t *testing.T) {
+	local := []string{"localhost", "LOCALHOST", "localhost.", "a.localhost", "localhost.localdomain", "db.internal", "metadata.google.internal.", "printer.local", "Printer.Local"}
+	never := []string{"bücher.example", "b%C3%BCcher.example", "例え.テスト", "a..example", ".example", "..", strings.Repeat("x", 64) + ".example",
+		strings.Repeat("abcdefg.", 40) + "example", "a b.example", "a!b.example", "hooks.example:0", "hooks.example:65536", "hooks.example:99999", "[::1]x"}
+	public, err := newGuard([]string{"*:*"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, _ := newGuard([]string{"*:*"}, true)
+	named, _ := newGuard([]string{"*:*", "hooks.internal", "localhost:*"}, false)
+	for _, host := range local {
+		if public.check("https://"+host+"/") == nil {
+			t.Errorf("%s is taken", host)
+		}
+		if err := private.check("https://" + host + "/"); err != nil {
+			t.Errorf("%s, where private ones are allowed: %v", host, err)
+		}
+	}
+	for _, host := range never {
+		for _, g := range []guard{public, private, named} {
+			if g.check("https://"+host+"/") == nil {
+				t.Errorf("%s is taken", host)
+			}
+		}
+	}
+	for host, ok := range map[string]bool{"hooks.internal": true, "Hooks.Internal": true, "localhost": true, "other.internal": false, "a.localhost": false} {
+		if err := named.check("https://" + host + "/"); (err == nil) != ok {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+	for _, host := range []string{"xn--bcher-kva.example", "a_b.example", "internal.example", "local", "mylocalhost.example", "hooks.example:", "hooks.example:65535", "example.com."} {
+		if err := public.check("https://" + host + "/"); (err == nil) != (host != "local") {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+}
