@@ -31,6 +31,7 @@ type outbox struct {
 	waiting int                                 // for a turn at their receivers
 	ready   []turn                              // that have come since
 	owned   map[int32]bool                      // partitions that this node sends for; nil where nobody shares
+	stuck   string                              // why this node sends none; "" when it does
 }
 
 func newOutbox(s *Store, cfg Callbacks) (*outbox, error) {

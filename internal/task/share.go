@@ -2,8 +2,10 @@ package task
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -35,9 +37,26 @@ func (o *outbox) share(ctx context.Context) {
 		fetches := client.PollFetches(ctx) // only errors come
 		fetches.EachError(func(_ string, _ int32, err error) {
 			if ctx.Err() == nil {
-				o.store.cfg.Log.Debug("the group that shares callbacks", "err", err)
+				o.failed(err)
 			}
 		})
+	}
+}
+
+// failed notes what the group says. Without permission no callback is ever sent, so it is said where an operator looks; the client tries again,
+// and the permission may be given yet.
+func (o *outbox) failed(err error) {
+	log := o.store.cfg.Log
+	if !errors.Is(err, kerr.GroupAuthorizationFailed) {
+		log.Debug("the group that shares callbacks", "err", err)
+		return
+	}
+	o.store.mu.Lock()
+	already := o.stuck != ""
+	o.stuck = "the proxy may not use the group " + o.cfg.Group
+	o.store.mu.Unlock()
+	if !already {
+		log.Warn("no callbacks are sent from here: the proxy may not use their group", "group", o.cfg.Group, "err", err)
 	}
 }
 
@@ -63,6 +82,7 @@ func (o *outbox) own(partitions []int32, mine bool) {
 	if !mine {
 		return
 	}
+	o.stuck = ""
 	for _, e := range s.tasks {
 		if c := e.callback; c != nil && gained[e.partition] && c.state == CallbackWaiting && e.status != Pending && !c.busy {
 			o.add(e)

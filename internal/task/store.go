@@ -486,13 +486,14 @@ type Info struct {
 	Pending int    `json:"pending"` // of this node
 	Bytes   int64  `json:"bytes"`
 	Max     int    `json:"max"`
+	NoSends string `json:"callbacks_not_sent,omitzero"` // why this node sends no callbacks, where it is to
 }
 
 // Info describes the store.
 func (s *Store) Info() Info {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := Info{Durable: s.mode != modeMemory, Reason: s.reason, Tasks: len(s.tasks), Pending: s.pending, Bytes: s.bytes, Max: s.cfg.Max}
+	i := Info{Durable: s.mode != modeMemory, Reason: s.reason, Tasks: len(s.tasks), Pending: s.pending, Bytes: s.bytes, Max: s.cfg.Max, NoSends: s.outbox.stuck}
 	if i.Durable {
 		i.Topic = s.cfg.Topic
 	}
