@@ -203,7 +203,7 @@ type Beginning struct {
 
 // Begin accepts a task: when it returns, the task's id survives a crash of this process. When the same key began a task before, that one is
 // returned as earlier, final, and nothing is begun; with CodeKeyInUse it is still pending. A task that ends as Failed gives its key back.
-// Errors: CodeKeyReused, CodeKeyInUse, CodeTooManyRequests, CodeTasksUnavailable.
+// Errors: CodeKeyReused, CodeKeyInUse, CodeTooLarge, CodeTooManyRequests, CodeTasksUnavailable.
 func (s *Store) Begin(ctx context.Context, b Beginning) (id ID, earlier *Task, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Write)
 	defer cancel()
@@ -239,6 +239,10 @@ func (s *Store) admit(b Beginning) (*entry, *Task, error) {
 			earlier, err := s.again(first, b.Print)
 			return nil, earlier, err
 		}
+	}
+	if size := b.Size + entrySize; size > s.cfg.Bytes {
+		return nil, nil, kafkarest.Errorf(kafkarest.CodeTooLarge, "The task takes %d bytes, more than the proxy may hold of all tasks "+
+			"(tasks.bytes: %d): send it in parts, or not as a task.", size, s.cfg.Bytes)
 	}
 	if len(s.tasks) >= s.cfg.Max || s.bytes+int64(e.size) > s.cfg.Bytes {
 		return nil, nil, &kafkarest.Error{Code: kafkarest.CodeTooManyRequests, RetryAfter: 5 * time.Second,

@@ -112,8 +112,12 @@ func TestLimits(t *testing.T) {
 	if _, _, err := s.Begin(t.Context(), Beginning{Size: 2000}); codeOf(err) != kafkarest.CodeTooManyRequests {
 		t.Errorf("too many bytes: %v", err)
 	}
+	_, _, err := s.Begin(t.Context(), Beginning{Size: 3001})
+	if e, ok := errors.AsType[*kafkarest.Error](err); !ok || e.Code != kafkarest.CodeTooLarge || !strings.Contains(e.Message, "tasks.bytes") || e.RetryAfter > 0 {
+		t.Errorf("more than there ever is: %v", err)
+	}
 	begin(t, s, Beginning{})
-	_, _, err := s.Begin(t.Context(), Beginning{})
+	_, _, err = s.Begin(t.Context(), Beginning{})
 	if e, ok := errors.AsType[*kafkarest.Error](err); !ok || e.Code != kafkarest.CodeTooManyRequests || e.RetryAfter == 0 {
 		t.Errorf("too many: %v", err)
 	}
