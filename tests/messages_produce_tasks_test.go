@@ -393,8 +393,15 @@ func TestTopicOfTasksDeleted(t *testing.T) {
 	})
 }
 
-// A proxy that may not create the topic keeps tasks in memory, and says so from the start.
+// A proxy that may not create the topic, or whose cluster's policy has no such topic, keeps tasks in memory, and says so from the start.
 func TestTasksWithoutPermission(t *testing.T) {
+	for _, refusal := range []*kerr.Error{kerr.TopicAuthorizationFailed, kerr.PolicyViolation} {
+		t.Run(refusal.Message, func(t *testing.T) { tasksWithoutPermission(t, refusal) })
+	}
+}
+
+func tasksWithoutPermission(t *testing.T, refusal *kerr.Error) {
+	t.Helper()
 	b := harness.FakeBroker(t, 1)
 	topic := harness.CreateTopic(t, b, 1)
 	b.Fake.ControlKey(int16(kmsg.CreateTopics), func(req kmsg.Request) (kmsg.Response, error, bool) {
@@ -402,7 +409,7 @@ func TestTasksWithoutPermission(t *testing.T) {
 		resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
 		for _, rt := range req.(*kmsg.CreateTopicsRequest).Topics {
 			out := kmsg.NewCreateTopicsResponseTopic()
-			out.Topic, out.ErrorCode = rt.Topic, kerr.TopicAuthorizationFailed.Code
+			out.Topic, out.ErrorCode = rt.Topic, refusal.Code
 			resp.Topics = append(resp.Topics, out)
 		}
 		return resp, nil, true

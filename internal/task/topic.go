@@ -69,7 +69,7 @@ func (s *Store) rehearse(ctx context.Context) {
 	if err == nil {
 		err = out.Error()
 	}
-	if isForbidden(err) {
+	if isForbidden(err) || errors.Is(err, kerr.PolicyViolation) {
 		s.toMemory("the proxy may not create the topic "+s.cfg.Topic, err)
 	}
 }
@@ -141,7 +141,7 @@ func (s *Store) open(ctx context.Context, create bool) error {
 			exists = err == nil
 		}
 		switch {
-		case isForbidden(err):
+		case isForbidden(err), errors.Is(err, kerr.PolicyViolation):
 			s.toMemory("the proxy may not create or see the topic "+s.cfg.Topic, err)
 			return nil
 		case err != nil:
