@@ -29,7 +29,7 @@ type messaging struct {
 
 // open wires the rooms of the messages API.
 func (m *messaging) open(a *App, c clients, produced *produce.Service, formats format.Table) ([]httpapi.Endpoint, error) {
-	settings, err := taskConfig(a.cfg, a.log)
+	settings, err := taskConfig(a.cfg, c.producer.DeliveryTimeout, a.log)
 	if err != nil {
 		return nil, err
 	}
@@ -134,11 +134,21 @@ func readConfig(cfg *config.Config, committed bool, log *slog.Logger) (consume.R
 		}
 }
 
-func taskConfig(cfg *config.Config, log *slog.Logger) (task.Config, error) {
+// orphaned is after what time a pending task of another node is unknown: not while its node may still be at it. A task waits for its turn for
+// delivery.timeout.ms at the most, and is then tried for as long.
+func orphaned(deliveryTimeout time.Duration) time.Duration {
+	if deliveryTimeout == 0 { // for ever
+		return 24 * time.Hour
+	}
+	return max(2*deliveryTimeout+time.Minute, 5*time.Minute)
+}
+
+func taskConfig(cfg *config.Config, deliveryTimeout time.Duration, log *slog.Logger) (task.Config, error) {
 	out := task.Config{
 		Node: nodeName(cfg), Topic: cfg.String("tasks.topic"), InMemory: cfg.String("tasks.store") == "memory",
 		Partitions: int32(cfg.Int("tasks.topic.partitions")), Replicas: int16(cfg.Int("tasks.topic.replication.factor")),
-		Max: cfg.Int("tasks.max"), Bytes: cfg.Int64("tasks.bytes"), Retention: cfg.Millis("tasks.retention.ms"), Log: log,
+		Max: cfg.Int("tasks.max"), Bytes: cfg.Int64("tasks.bytes"), Retention: cfg.Millis("tasks.retention.ms"),
+		Orphaned: orphaned(deliveryTimeout), Log: log,
 		Callbacks: task.Callbacks{AllowHosts: cfg.List("callbacks.allow.hosts"), AllowPrivate: cfg.Bool("callbacks.allow.private"),
 			Timeout: cfg.Millis("callbacks.timeout.ms")},
 	}

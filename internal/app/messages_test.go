@@ -2,6 +2,7 @@ package app
 
 import (
 	"testing"
+	"time"
 
 	"kafkarest/internal/config"
 	"kafkarest/internal/consume"
@@ -27,6 +28,20 @@ func TestReach(t *testing.T) {
 		}
 		if got := reach(cfg.Listeners()); got != want {
 			t.Errorf("%s: %+v, want %+v", listeners, got, want)
+		}
+	}
+}
+
+// A task of another node is not unknown while that may still be sending it.
+func TestOrphanedGoesByTheDeliveryTimeout(t *testing.T) {
+	for delivery, want := range map[string]time.Duration{"1000": 5 * time.Minute, "120000": 5 * time.Minute, "600000": 21 * time.Minute, "0": 24 * time.Hour} {
+		cfg := load(t, map[string]string{"producer.delivery.timeout.ms": delivery})
+		c, err := translate(cfg, startedOpts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := taskConfig(cfg, c.producer.DeliveryTimeout, nil); err != nil || got.Orphaned != want {
+			t.Errorf("delivery.timeout.ms=%s: %v, want %v, %v", delivery, got.Orphaned, want, err)
 		}
 	}
 }

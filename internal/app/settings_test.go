@@ -96,7 +96,7 @@ func rooms(t *testing.T, set map[string]string) string {
 	}
 	log := newLogger(os.Stderr, "info") // which nobody writes to
 	reader, queues := readConfig(cfg, false, nil)
-	tasks, err := taskConfig(cfg, nil)
+	tasks, err := taskConfig(cfg, c.producer.DeliveryTimeout, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
