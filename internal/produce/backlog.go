@@ -2,6 +2,7 @@ package produce
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,9 +22,10 @@ type Backlog struct {
 	done    func(tag Tag, b *Batch, release func())
 	start   time.Time
 
-	mu     sync.Mutex
-	lines  map[lineKey]*line // those with anything in them
-	closed bool
+	mu      sync.Mutex
+	lines   map[lineKey]*line // those with anything in them
+	refused map[Tag][]refusal // of those that wait
+	closed  bool
 }
 
 // What one line may have on its way at once, settled or not yet released.
@@ -48,12 +50,39 @@ type line struct {
 // once, when the outcome is recorded: until then the batch has its place among those that are on their way, so that outcomes cannot pile up
 // either. done is called on goroutines that it must not hold up.
 func (s *Service) NewBacklog(done func(tag Tag, b *Batch, release func())) *Backlog {
-	return &Backlog{service: s, done: done, start: time.Now(), lines: map[lineKey]*line{}}
+	return &Backlog{service: s, done: done, start: time.Now(), lines: map[lineKey]*line{}, refused: map[Tag][]refusal{}}
+}
+
+// refusal is the outcome that a record of a flight has before it is sent.
+type refusal struct {
+	index int32
+	err   *kafkarest.Error
+}
+
+// refusals are those of a flight. Many records are refused for the same cause: it is kept once.
+func (f *flight) refusals() (out []refusal) {
+	type cause struct {
+		code    kafkarest.Code
+		message string
+	}
+	same := map[cause]*kafkarest.Error{}
+	for i := range f.records {
+		if !f.settled[i].Load() {
+			continue
+		}
+		err := f.results[i].Err
+		what := cause{err.Code, err.Message}
+		if same[what] == nil {
+			same[what] = err
+		}
+		out = append(out, refusal{int32(i), same[what]})
+	}
+	return slices.Clip(out)
 }
 
 // Send takes a batch over; it must have been prepared as Later.
 func (l *Backlog) Send(b *Batch, tag Tag) {
-	if len(b.flights) > 1 || b.flights[0].left.Load() < int64(len(b.flights[0].records)) { // few are so
+	if len(b.flights) > 1 || b.flights[0].left.Load() == 0 { // few are so
 		b.Send(func() { l.done(tag, b, func() {}) })
 		return
 	}
@@ -74,6 +103,9 @@ func (l *Backlog) Send(b *Batch, tag Tag) {
 		return
 	}
 	n.waiting.push(l.appendFlight(nil, tag, f))
+	if refused := f.refusals(); refused != nil {
+		l.refused[tag] = refused
+	}
 }
 
 // Close lets go of all that waits: it is never sent.
@@ -82,6 +114,7 @@ func (l *Backlog) Close() {
 	defer l.mu.Unlock()
 	l.closed = true
 	clear(l.lines)
+	clear(l.refused)
 }
 
 func (n *line) room() bool { return n.records < windowRecords && n.bytes < windowBytes }
@@ -123,11 +156,18 @@ func (l *Backlog) pump(n *line) (over []func()) {
 		tag, since, f := l.parseFlight(n.key, n.waiting.pop())
 		b := &Batch{service: l.service, timeout: l.service.cfg.Timeout}
 		b.flights = append(b.one[:0], f)
+		for _, r := range l.refused[tag] {
+			f.refuse(int(r.index), r.err)
+		}
+		delete(l.refused, tag)
 		if limit := n.key.producer.DeliveryTimeout(); limit == 0 || time.Since(l.start)-since < limit {
 			l.launch(n, b, tag)
 			continue
 		}
 		for i := range f.records {
+			if f.settled[i].Load() {
+				continue
+			}
 			f.refuse(i, &kafkarest.Error{Code: kafkarest.CodeKafkaRetriable, Err: kgo.ErrRecordTimeout,
 				Message: "The record was not sent: those before it took longer than delivery.timeout.ms."})
 		}
@@ -148,6 +188,10 @@ func (l *Backlog) appendFlight(b []byte, tag Tag, f *flight) []byte {
 	for i := range f.records {
 		r := &f.records[i]
 		b = binary.AppendVarint(b, int64(r.Partition))
+		if f.settled[i].Load() { // it is refused, and not to be sent
+			b = append(b, 0, 0, 0, 0)
+			continue
+		}
 		if r.Timestamp.IsZero() {
 			b = append(b, 0)
 		} else {

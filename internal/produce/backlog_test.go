@@ -3,6 +3,7 @@ package produce
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -160,7 +161,7 @@ func TestBacklogOutcomes(t *testing.T) {
 	}
 	release := stall(t, broker, "a")
 	for i := range windowRecords + 100 {
-		sendLater(t, s, l, fmt.Sprint("late", i), message("a", strconv.Itoa(i)))
+		sendLater(t, s, l, fmt.Sprint("late", i), message("a", strconv.Itoa(i)), refused)
 	}
 	time.AfterFunc(1500*time.Millisecond, release)
 	within(t, "all outcomes", func() bool { return o.count() == 2+windowRecords+100 })
@@ -174,6 +175,54 @@ func TestBacklogOutcomes(t *testing.T) {
 		if failed && inLog[strconv.Itoa(i)] || r.Err == nil && !inLog[strconv.Itoa(i)] || i >= windowRecords && !failed {
 			t.Errorf("record %d: %v, in the log: %v", i, r.Err, inLog[strconv.Itoa(i)])
 		}
+	}
+}
+
+// A batch with messages that are refused waits like any other, and each message has its own outcome, also when the time is over before its turn.
+func TestBacklogRefused(t *testing.T) {
+	s, b := onEmbedded(t, Config{})
+	createTopic(t, b, "t", 1)
+	release := stall(t, b, "t")
+	o := &outcomes{results: map[string][]Result{}}
+	l := s.NewBacklog(o.done)
+	bad := message("t", "never")
+	for i := range windowRecords + 10 {
+		bad.Err = kafkarest.Wrap(kafkarest.CodeKafka, ErrTooLarge, strconv.Itoa(i%2))
+		first := bad
+		first.Partition = 7
+		sendLater(t, s, l, strconv.Itoa(i), first, message("t", strconv.Itoa(i)), bad)
+	}
+	l.mu.Lock()
+	for _, n := range l.lines {
+		if n.records > windowRecords+3 {
+			t.Errorf("%d records are on their way", n.records)
+		}
+	}
+	if waiting := len(l.refused); waiting < 100 {
+		t.Errorf("%d wait with their refusals", waiting)
+	}
+	l.mu.Unlock()
+	release()
+	o.let()
+	within(t, "all", func() bool { return o.count() == windowRecords+10 })
+	for i := range windowRecords + 10 {
+		r := o.results[strconv.Itoa(i)]
+		if len(r) != 3 || r[1].Err != nil || r[1].Offset != int64(i) {
+			t.Fatalf("%d: %+v", i, r)
+		}
+		for n, partition := range map[int]int32{0: 7, 2: kafkarest.AnyPartition} {
+			if r[n].Err == nil || r[n].Err.Message != strconv.Itoa(i%2) || !errors.Is(r[n].Err, ErrTooLarge) || r[n].Partition != partition {
+				t.Fatalf("%d, message %d: %+v", i, n, r[n])
+			}
+		}
+	}
+	if n := len(stored(t, b, "t", 0)); n != windowRecords+10 {
+		t.Errorf("%d records are stored", n)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.lines)+len(l.refused) > 0 {
+		t.Errorf("%d lines and %d refusals are left", len(l.lines), len(l.refused))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +29,9 @@ func (a *API) deliverTask(c *httpapi.Call, p *params, messages []produce.Message
 		}
 	}
 	b := task.Beginning{Owner: principal(c), Async: p.async, Callback: p.callback, Key: p.idemKey, Scope: c.Param("topic"), Size: sizeOf(messages)}
+	if p.async && severalTopics(messages) {
+		b.Size += int64(len(messages)) * topicsCost
+	}
 	if p.idemKey != "" {
 		b.Print = fingerprint(c.R, body)
 		if earlier, err := a.Tasks.Earlier(c.R.Context(), b); err != nil || earlier != nil {
@@ -54,6 +58,14 @@ func (a *API) deliverTask(c *httpapi.Call, p *params, messages []produce.Message
 	finished := make(chan struct{})
 	batch.Send(func() { a.finishTask(id, batch, false, func() { close(finished) }) })
 	return a.awaitTask(c, batch, messages, finished)
+}
+
+// topicsCost is what a record on its way takes in the Kafka client and here, beside its bytes. Those of a task wait as bytes, a window of them
+// excepted, but for tasks of several topics.
+const topicsCost = 1 << 10
+
+func severalTopics(messages []produce.Message) bool {
+	return slices.ContainsFunc(messages, func(m produce.Message) bool { return m.Topic != messages[0].Topic })
 }
 
 // sizeOf is what messages take of the budget of tasks, and about what their outcomes will.

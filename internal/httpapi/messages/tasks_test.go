@@ -24,3 +24,10 @@ func TestSizeOf(t *testing.T) {
 		}
 	}
 }
+
+// TestSeveralTopics: whose tasks do not wait as bytes.
+func TestSeveralTopics(t *testing.T) {
+	if a, b := (produce.Message{Topic: "a"}), (produce.Message{Topic: "b"}); severalTopics(nil) || severalTopics([]produce.Message{a, a}) || !severalTopics([]produce.Message{a, a, b}) {
+		t.Error("one is several, or several are one")
+	}
+}
