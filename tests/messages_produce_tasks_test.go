@@ -232,6 +232,14 @@ func TestTaskOnAnotherNode(t *testing.T) {
 		settings := ownTasks()
 		p, q := startProxy(t, b, settings), startProxy(t, b, map[string]string{"tasks.topic": settings["tasks.topic"], "id": harness.FreshName("node")})
 		topic := harness.CreateTopic(t, b, 1)
+		for n := range 10 { // before the first there is no topic of tasks
+			if r := q.Do("GET", "/tasks/"+strings.Repeat("A", 27), ""); r.Status != 404 {
+				t.Errorf("%d %s", r.Status, r.Body)
+			}
+			if r := q.Do("GET", accept(t, &p.Endpoint, "/messages/"+topic, "x"), ""); r.Status != 200 {
+				t.Errorf("task %d, asked for at the other node at once: %d %s", n, r.Status, r.Body)
+			}
+		}
 		location := accept(t, &p.Endpoint, "/messages/"+topic, "x")
 		final(t, &p.Endpoint, location)
 		eventually(t, 20*time.Second, "known to the other node", func() bool {
