@@ -55,7 +55,8 @@ func (c *Call) WantsProblem() bool {
 	return false
 }
 
-// Fail writes an error reply with details: as a problem when the client asks for it, else with error_code and message.
+// Fail writes an error reply with details: as a problem when the client asks for it, else with error_code and message. What is not UTF-8, such
+// as the name of a topic in a path, is replaced.
 func (c *Call) Fail(e *kafkarest.Error, d Details) error {
 	c.failure = e
 	d.RequestID = c.RequestID
@@ -65,13 +66,14 @@ func (c *Call) Fail(e *kafkarest.Error, d Details) error {
 	var err error
 	if c.WantsProblem() {
 		c.Accept = ProblemType
-		body, err = json.Marshal(problem{"about:blank", http.StatusText(status), status, message, int(e.Code), d})
+		body, err = json.Marshal(problem{"about:blank", http.StatusText(status), status, message, int(e.Code), d}, jsontext.AllowInvalidUTF8(true))
 	} else {
 		c.Accept = "application/json"
 		body, err = json.Marshal(fullError{ErrorBody{int(e.Code), message}, d}, jsontext.AllowInvalidUTF8(true))
 	}
-	if err != nil {
-		return err
+	if err != nil { // the details cannot be written: the error must be
+		c.Accept, d.Rest = "application/json", nil
+		body, _ = json.Marshal(ErrorBody{int(e.Code), message})
 	}
 	if len(d.Rest) > 0 {
 		body = append(append(append(body[:len(body)-1], ','), d.Rest...), '}')
