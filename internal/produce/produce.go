@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
+
+// MaxTimestamp is the latest timestamp that a record can have, in milliseconds since 1970. It is in the year 2262: the Kafka client computes in
+// nanoseconds, and would store a later one as a time before 1970.
+const MaxTimestamp = math.MaxInt64 / 1_000_000
+
+// BadTimestamp ends the messages about a timestamp that is none.
+const BadTimestamp = "must be milliseconds since 1970, from 0 to 9223372036854 (in the year 2262), or an RFC 3339 time in that range"
 
 // Item is one record of a request, before encoding.
 type Item struct {

@@ -296,7 +296,7 @@ func (e *envelope) timestamp() (time.Time, error) {
 	}
 	t, err := parseTimestamp(string(text))
 	if err != nil {
-		return t, unprocessable("%s must be milliseconds since 1970, 0 or more, or an RFC 3339 time", e.where("timestamp"))
+		return t, unprocessable("%s %s", e.where("timestamp"), produce.BadTimestamp)
 	}
 	return t, nil
 }

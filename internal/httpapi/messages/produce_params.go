@@ -141,7 +141,7 @@ func (p *params) set1(header string, f field, seen *fieldSet) (err error) {
 		return seen.take(fieldPartition, f.name)
 	case "Kafka-Timestamp":
 		if p.message.Timestamp, err = parseTimestamp(f.value); err != nil {
-			return unprocessable("%s must be milliseconds since 1970, 0 or more, or an RFC 3339 time.", f.name)
+			return unprocessable("%s %s.", f.name, produce.BadTimestamp)
 		}
 		return seen.take(fieldTimestamp, f.name)
 	case "Kafka-Tombstone":
@@ -180,11 +180,11 @@ func parseBool(f field) (bool, error) {
 }
 
 func parseTimestamp(s string) (time.Time, error) {
-	if ms, err := strconv.ParseUint(s, 10, 53); err == nil {
+	if ms, err := strconv.ParseUint(s, 10, 63); err == nil && ms <= produce.MaxTimestamp {
 		return time.UnixMilli(int64(ms)), nil
 	}
 	t, err := time.Parse(time.RFC3339Nano, s)
-	if err == nil && t.UnixMilli() < 0 {
+	if err == nil && (t.UnixMilli() < 0 || t.UnixMilli() > produce.MaxTimestamp) {
 		err = strconv.ErrRange
 	}
 	return t, err

@@ -382,13 +382,13 @@ func (p *parser) timestamp() (time.Time, error) {
 		if err != nil {
 			return time.Time{}, err
 		}
-		if t, err := time.Parse(time.RFC3339Nano, string(s)); err == nil && t.UnixMilli() >= 0 {
+		if t, err := time.Parse(time.RFC3339Nano, string(s)); err == nil && t.UnixMilli() >= 0 && t.UnixMilli() <= produce.MaxTimestamp {
 			return t, nil
 		}
 	}
 	n, err := httpapi.ParseInt(v)
-	if err != nil || n < 0 {
-		return time.Time{}, unprocessable("%s.%s must be milliseconds since 1970, 0 or more, or an RFC 3339 time", p.arg, p.where("timestamp"))
+	if err != nil || n < 0 || n > produce.MaxTimestamp {
+		return time.Time{}, unprocessable("%s.%s %s", p.arg, p.where("timestamp"), produce.BadTimestamp)
 	}
 	return time.UnixMilli(n), nil
 }

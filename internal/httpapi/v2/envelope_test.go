@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"kafkarest"
+	"kafkarest/internal/produce"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
@@ -46,6 +47,20 @@ func TestEnvelope(t *testing.T) {
 	}
 	if !third.Timestamp.Equal(time.UnixMilli(0)) || len(third.Headers) > 0 {
 		t.Errorf("%+v", third)
+	}
+}
+
+// The Kafka client would store a later time as one before 1970.
+func TestEnvelopeTimestamps(t *testing.T) {
+	for _, timestamp := range []string{`9223372036855`, `"9223372036855"`, `253402300799000`, `"9999-12-31T23:59:59Z"`, `-1`} {
+		if _, err := parse(t, `{"records":[{"timestamp":`+timestamp+`}]}`); err == nil || err.Code != 422 || !strings.Contains(err.Message, "2262") {
+			t.Errorf("%s: %v", timestamp, err)
+		}
+	}
+	for _, timestamp := range []string{`9223372036854`, `"2262-04-11T23:47:16.854Z"`} {
+		if env, err := parse(t, `{"records":[{"timestamp":`+timestamp+`}]}`); err != nil || env.items[0].Timestamp.UnixMilli() != produce.MaxTimestamp {
+			t.Errorf("%s: %v", timestamp, err)
+		}
 	}
 }
 
