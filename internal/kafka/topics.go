@@ -117,31 +117,54 @@ func (t *Topics) AllowedByPattern() []kgo.Opt {
 // Errors, as for a record to produce: CodeKafka for an illegal name, CodeKafkaRetriable for a topic that does not exist (with
 // kerr.UnknownTopicOrPartition as its cause) or a broker that does not answer, CodeForbidden, for one that is not Allowed too.
 func (t *Topics) Partitions(ctx context.Context, name string) (int32, error) {
+	return t.Wait(ctx, t.Begin(name))
+}
+
+// Answer is what Begin has for Wait.
+type Answer struct {
+	name       string
+	partitions int32
+	err        error
+	lookup     *lookup // nil when the answer is there
+	asked      time.Time
+}
+
+// Known reports whether Wait will give the answer at once.
+func (a *Answer) Known() bool { return a.lookup == nil }
+
+// Begin is Partitions without the waiting: whoever asks for several topics begins with all before Wait gives the first answer.
+func (t *Topics) Begin(name string) Answer {
 	if err := t.Allowed(name); err != nil {
-		return 0, err
+		return Answer{err: err}
 	}
 	now := time.Now()
 	t.mu.Lock()
-	if e := t.known[name]; e != nil && now.Before(e.until) {
-		t.mu.Unlock()
-		return e.partitions, e.err
+	defer t.mu.Unlock()
+	stale := t.known[name]
+	if stale != nil && now.Before(stale.until) {
+		return Answer{partitions: stale.partitions, err: stale.err}
 	}
 	if !ValidName(name) {
-		t.mu.Unlock()
-		return 0, kafkarest.Wrap(kafkarest.CodeKafka, kerr.InvalidTopicException, fmt.Sprintf("Invalid topics: [%s]", name))
+		return Answer{err: kafkarest.Wrap(kafkarest.CodeKafka, kerr.InvalidTopicException, fmt.Sprintf("Invalid topics: [%s]", name))}
 	}
 	l := t.ask(name, now)
-	stale := t.known[name]
-	t.mu.Unlock()
 	if stale != nil && stale.err == nil { // old, and still the best we have: the answer renews it for the next
-		return stale.partitions, nil
+		return Answer{partitions: stale.partitions}
+	}
+	return Answer{name: name, lookup: l, asked: now}
+}
+
+// Wait gives the answer to Begin, with the errors of Partitions.
+func (t *Topics) Wait(ctx context.Context, a Answer) (int32, error) {
+	if a.lookup == nil {
+		return a.partitions, a.err
 	}
 	select {
-	case <-l.done:
-		return l.partitions, l.err
+	case <-a.lookup.done:
+		return a.lookup.partitions, a.lookup.err
 	case <-ctx.Done():
 		return 0, kafkarest.Wrap(kafkarest.CodeKafkaRetriable, ctx.Err(),
-			fmt.Sprintf("Topic %s not present in metadata after %d ms.", name, time.Since(now).Milliseconds()))
+			fmt.Sprintf("Topic %s not present in metadata after %d ms.", a.name, time.Since(a.asked).Milliseconds()))
 	case <-t.closed:
 		return 0, Error(kgo.ErrClientClosed)
 	}

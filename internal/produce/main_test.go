@@ -21,11 +21,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // onEmbedded is a Service on a broker of its own, without topics; the test's end closes both.
 func onEmbedded(t *testing.T, cfg Config) (*Service, *embedded.Broker) {
 	t.Helper()
-	b, err := embedded.Start(embedded.Config{Nodes: 2, Settings: map[string]string{"auto.create.topics.enable": "false"}})
+	return onEmbeddedThat(t, cfg, "false", 0)
+}
+
+// onEmbeddedThat says, and no more, whether it creates topics; for so long the Service waits for one to appear then.
+func onEmbeddedThat(t *testing.T, cfg Config, creates string, lookup time.Duration) (*Service, *embedded.Broker) {
+	t.Helper()
+	b, err := embedded.Start(embedded.Config{Nodes: 2, Settings: map[string]string{"auto.create.topics.enable": creates}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	cluster, err := kafka.Open(kafka.Config{Common: b.Options(), Idempotent: true, UnknownFor: time.Second})
+	cluster, err := kafka.Open(kafka.Config{Common: b.Options(), Idempotent: true, UnknownFor: time.Second, LookupTimeout: lookup})
 	if err != nil {
 		t.Fatal(err)
 	}

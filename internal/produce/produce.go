@@ -170,7 +170,12 @@ func (s *Service) flight(producer *kafka.Producer, topic string, records []kgo.R
 // ready settles what must not reach the producer and makes room in the buffer for the rest, which launch then sends.
 // Errors: CodeTooManyRequests.
 func (s *Service) ready(ctx context.Context, f *flight) error {
-	s.precheck(ctx, f)
+	s.precheck(ctx, f, s.cluster.Topics().Begin(f.topic))
+	return s.room(f)
+}
+
+// room takes what a flight needs of the buffer. Errors: CodeTooManyRequests.
+func (s *Service) room(f *flight) error {
 	if f.left.Load() == 0 { // all refused by the checks
 		return nil
 	}
@@ -205,10 +210,10 @@ var (
 )
 
 // precheck settles the records that must not reach the shared producer: those of a topic or partition that does not exist, and those that
-// are too large for any batch.
-func (s *Service) precheck(ctx context.Context, f *flight) {
+// are too large for any batch. topic is the look-up of the flight's.
+func (s *Service) precheck(ctx context.Context, f *flight, topic kafka.Answer) {
 	start := time.Now()
-	n, err := s.cluster.Topics().Partitions(ctx, f.topic)
+	n, err := s.cluster.Topics().Wait(ctx, topic)
 	if err != nil {
 		e := kafkarest.AsError(err)
 		for i := range f.records {

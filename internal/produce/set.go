@@ -60,15 +60,54 @@ func (s *Service) Prepare(ctx context.Context, set *Set) (*Batch, error) {
 		b.timeout = s.cfg.Timeout
 	}
 	b.flights = b.one[:0]
-	for _, messages := range b.group(set.Messages) {
-		f, err := s.prepare(ctx, producer, set, messages, b.timeout)
-		if err != nil {
+	s.prepareAll(ctx, producer, set, b)
+	if set.Later {
+		return b, nil
+	}
+	for i, f := range b.flights { // not before the last look-up is over: others could use the room until then
+		if err := s.roomFor(ctx, f, set, b.timeout); err != nil {
+			b.flights = b.flights[:i]
 			b.Drop()
 			return nil, err
 		}
-		b.flights = append(b.flights, f)
 	}
 	return b, nil
+}
+
+// prepareAll readies the messages of each topic. All topics are looked up at the same time, and what that takes is of the batch's time: half
+// of it at the most when there are several, so that the outcomes of those that exist can be waited for.
+func (s *Service) prepareAll(ctx context.Context, producer *kafka.Producer, set *Set, b *Batch) {
+	groups := b.group(set.Messages)
+	var few [4]kafka.Answer
+	answers, known := few[:0], len(groups) == 1
+	for _, messages := range groups {
+		a := s.cluster.Topics().Begin(messages[0].Topic)
+		answers, known = append(answers, a), known && a.Known()
+	}
+	if !known {
+		most, start := b.timeout, time.Now()
+		if len(groups) > 1 {
+			most /= 2
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, most)
+		defer cancel()
+		defer func() { b.timeout -= time.Since(start) }()
+	}
+	for i, messages := range groups {
+		f := s.prepare(ctx, producer, set, messages)
+		s.precheck(ctx, f, answers[i])
+		b.flights = append(b.flights, f)
+	}
+}
+
+// roomFor makes room among the bytes in flight, and waits for it when the set is patient.
+func (s *Service) roomFor(ctx context.Context, f *flight, set *Set, patience time.Duration) error {
+	err := s.room(f)
+	if err == nil || !set.Patient {
+		return err
+	}
+	return s.buffer.await(ctx, f.topic, f.size, patience)
 }
 
 // group splits messages by topic, each topic's in their order.
@@ -97,8 +136,8 @@ func (b *Batch) group(messages []Message) (groups [][]Message) {
 	return groups
 }
 
-// prepare readies the messages of one topic.
-func (s *Service) prepare(ctx context.Context, producer *kafka.Producer, set *Set, messages []Message, patience time.Duration) (*flight, error) {
+// prepare encodes the messages of one topic.
+func (s *Service) prepare(ctx context.Context, producer *kafka.Producer, set *Set, messages []Message) *flight {
 	topic := messages[0].Topic
 	keys, keyErr := set.Key.encoder(ctx, topic, format.Key)
 	values, valueErr := set.Value.encoder(ctx, topic, format.Value)
@@ -118,14 +157,7 @@ func (s *Service) prepare(ctx context.Context, producer *kafka.Producer, set *Se
 			f.refuse(i, err)
 		}
 	}
-	if set.Later {
-		s.precheck(ctx, f)
-		return f, nil
-	}
-	if err := s.ready(ctx, f); err == nil || !set.Patient {
-		return f, err
-	}
-	return f, s.buffer.await(ctx, topic, f.size, patience)
+	return f
 }
 
 // encoder is nil for a side without a format.

@@ -3,6 +3,7 @@ package produce
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -50,6 +51,76 @@ func TestSetOfSeveralTopics(t *testing.T) {
 		t.Errorf("%v", log)
 	}
 	emptied(t, s)
+}
+
+// unknownAnd makes a set of one message for a topic that exists and many for topics that do not.
+func unknownAnd(topic string) *Set {
+	set := &Set{Messages: []Message{message(topic, "x")}}
+	for i := range 20 {
+		set.Messages = append(set.Messages, message(fmt.Sprintf("none-%d", i), "x"))
+	}
+	return set
+}
+
+// Topics that may still appear are waited for at the same time, and nothing takes room among the bytes in flight meanwhile.
+func TestManyUnknownTopics(t *testing.T) {
+	const appear = 500 * time.Millisecond
+	s, b := onEmbeddedThat(t, Config{}, "true", appear)
+	createTopic(t, b, "t", 1)
+	type outcome struct {
+		results []Result
+		err     error
+	}
+	done := make(chan outcome)
+	begin := time.Now()
+	go func() {
+		results, err := s.ProduceSet(t.Context(), unknownAnd("t"))
+		done <- outcome{results, err}
+	}()
+	var got outcome
+	for waiting := true; waiting; {
+		select {
+		case got = <-done:
+			waiting = false
+		case <-time.After(time.Millisecond):
+			s.buffer.mu.Lock()
+			if s.buffer.used > 0 && time.Since(begin) < appear/2 {
+				t.Errorf("%d bytes are taken after %v", s.buffer.used, time.Since(begin))
+			}
+			s.buffer.mu.Unlock()
+		}
+	}
+	if took := time.Since(begin); got.err != nil || took > 8*appear { // one after the other it is 20
+		t.Fatalf("after %v: %v", took, got.err)
+	}
+	for i, r := range got.results {
+		if i == 0 && r.Err != nil || i > 0 && !kafka.IsUnknownTopic(r.Err) {
+			t.Errorf("message %d: %+v", i, r.Err)
+		}
+	}
+}
+
+// The time of a request bounds its look-ups, and those of its messages that can be stored are.
+func TestLookUpsEndInTime(t *testing.T) {
+	s, b := onEmbeddedThat(t, Config{}, "true", 20*time.Second)
+	createTopic(t, b, "t", 1)
+	if results, err := s.ProduceSet(t.Context(), &Set{Messages: []Message{message("t", "warm")}}); err != nil || results[0].Err != nil {
+		t.Fatal(results, err)
+	}
+	for _, set := range []*Set{unknownAnd("t"), {Messages: []Message{message("none", "x")}}} {
+		set.Timeout = time.Second
+		begin := time.Now()
+		results, err := s.ProduceSet(t.Context(), set)
+		if took := time.Since(begin); err != nil || took > 3*time.Second {
+			t.Fatalf("after %v: %v", took, err)
+		}
+		for i, r := range results {
+			known := set.Messages[i].Topic == "t"
+			if known && r.Err != nil || !known && codeOf(r.Err) != kafkarest.CodeKafkaRetriable {
+				t.Errorf("message %d: %+v", i, r.Err)
+			}
+		}
+	}
 }
 
 // One that cannot be encoded does not stop the others, as it does for Produce.
