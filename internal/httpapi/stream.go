@@ -83,6 +83,7 @@ type BodyStream struct {
 	r      io.Reader
 	closer func()
 	source *pacedReader
+	held   int64 // of the budget of all bodies, by Hold
 }
 
 // ErrIdle says that nothing came for as long as a stream may be silent.
@@ -133,6 +134,20 @@ func (b *BodyStream) Pace(within bool) {
 	}
 }
 
+// Hold counts n bytes in the budget of all bodies, in place of what it counted before: what the caller keeps of an item that is not complete.
+// Errors: CodeTooManyRequests when the budget is spent.
+func (b *BodyStream) Hold(n int64) error {
+	body := &b.call.body
+	body.of = b.call.server.bodies
+	if n <= b.held {
+		body.shrink(b.held - n)
+	} else if err := body.grow(n - b.held); err != nil {
+		return err
+	}
+	b.held = n
+	return nil
+}
+
 // Interrupt ends a Read that waits, and all that follow, with ErrInterrupted. Any goroutine may call it.
 func (b *BodyStream) Interrupt() {
 	b.source.interrupted.Store(true)
@@ -150,6 +165,7 @@ var ErrInterrupted = errors.New("reading the request body was interrupted")
 // in full duplex net/http would wait for the rest without a deadline, or take it for the next request.
 func (b *BodyStream) Close() {
 	b.closer()
+	_ = b.Hold(0) // to hold less is never refused
 	if b.source.ended {
 		b.call.endBody()
 		return

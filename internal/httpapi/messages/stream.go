@@ -131,7 +131,11 @@ func (s *stream) read() error {
 	skipping := false // within a line that is too long
 	for {
 		if len(buf) == cap(buf) {
-			buf = append(make([]byte, 0, min(2*cap(buf), s.api.cfg.MaxLine+streamRead)), buf...)
+			size := min(2*cap(buf), s.api.cfg.MaxLine+streamRead)
+			if err := s.in.Hold(int64(size - streamRead)); err != nil { // few streams have long lines, and a client may have many without an end
+				return err
+			}
+			buf = append(make([]byte, 0, size), buf...)
 		}
 		s.in.Pace(len(buf) > 0 || skipping)
 		n, err := s.in.Read(buf[len(buf):cap(buf)])
@@ -168,6 +172,7 @@ func (s *stream) read() error {
 		}
 		if cap(buf) > streamRead && len(rest) < streamRead/2 {
 			buf = make([]byte, 0, streamRead)
+			_ = s.in.Hold(0)
 		}
 		buf = append(buf[:0], rest...)
 	}

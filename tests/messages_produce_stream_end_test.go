@@ -1,0 +1,44 @@
+package tests
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"kafkarest/tests/harness"
+)
+
+// The part of a line that waits for its end counts among the bytes of all bodies, is refused when those are spent, and is given back.
+func TestMessagesStreamCountsUnfinishedLines(t *testing.T) {
+	b := harness.EmbeddedBroker(t)
+	p := startProxy(t, b, map[string]string{"request.buffer.bytes": "1048576"})
+	eachProtocol(t, func(t *testing.T, client *http.Client) {
+		topic := harness.CreateTopic(t, b, 1)
+		half, body := `"`+strings.Repeat("x", 600_000), strings.Repeat("y", 700_000)
+		first := openDuplex(t, client, p.URL+"/messages/"+topic)
+		first.write("1\n")
+		first.line()
+		first.write(half)
+		status := func() int { return p.Do("PUT", "/messages/"+topic, body).Status }
+		eventually(t, 10*time.Second, "the unfinished line counts", func() bool { return status() == 429 })
+
+		second := openDuplex(t, client, p.URL+"/messages/"+topic)
+		second.write("2\n")
+		second.line()
+		go second.to.Write([]byte(half)) //nolint:errcheck // it is refused while it is being written
+		if a := second.line(); a.Error == nil || a.Error.Code != 429 || a.Error.Name != "too_many_requests" {
+			t.Errorf("%+v", a)
+		}
+		if a := second.line(); !a.Done || a.Stored != 1 {
+			t.Errorf("%+v", a)
+		}
+		first.write("\"\n")
+		if a := first.line(); a.Offset == nil {
+			t.Errorf("%+v", a)
+		}
+		eventually(t, 10*time.Second, "all is given back", func() bool { return status() == 200 })
+		_ = first.to.Close()
+		_ = second.to.Close()
+	})
+}
