@@ -42,3 +42,18 @@ func TestMessagesStreamCountsUnfinishedLines(t *testing.T) {
 		_ = second.to.Close()
 	})
 }
+
+// What ends a stream is worth trying again as long as nothing of it is stored.
+func TestMessagesStreamThatEndsWithNothingStored(t *testing.T) {
+	b := harness.EmbeddedBroker(t)
+	p := startProxy(t, b, map[string]string{"messages.stream.idle.timeout.ms": "1000"})
+	d := openDuplex(t, http.DefaultClient, p.URL+"/messages/"+harness.CreateTopic(t, b, 1)+"?partition=7")
+	d.write("1\n")
+	if a := d.line(); a.Error == nil || a.Error.Code != 40402 {
+		t.Errorf("%+v", a)
+	}
+	if a := d.line(); a.Error == nil || a.Error.Code != 408 || !a.Error.Retriable || a.Error.RequestID == "" {
+		t.Errorf("%+v", a)
+	}
+	_ = d.to.Close()
+}

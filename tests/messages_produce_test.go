@@ -33,6 +33,8 @@ type messageOutcome struct {
 		Message   string `json:"message"`
 		Retriable bool   `json:"retriable"`
 		Outcome   string `json:"outcome"`
+		Topic     string `json:"topic"`      // of the error that ends a stream
+		RequestID string `json:"request_id"` // as well
 	} `json:"error"`
 }
 

@@ -14,6 +14,8 @@ import (
 	"kafkarest"
 	"kafkarest/internal/httpapi"
 	"kafkarest/internal/produce"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 const (
@@ -357,12 +359,23 @@ func (s *stream) finish(readErr error) error {
 		s.begin(status)
 	}
 	if readErr != nil {
-		f := classify(kafkarest.AsError(s.ending(readErr)))
-		s.held = append(append(f.append(append(s.held, `{"error":`...)), '}'), '\n')
+		s.appendEnding(readErr)
 	}
 	s.held = s.tally.appendSummary(s.held)
 	_, err := s.out.Write(s.held)
 	return err
+}
+
+// appendEnding writes the line about what ended reading. The same request may be sent again only if none of its messages is stored or in doubt.
+func (s *stream) appendEnding(readErr error) {
+	f := classify(kafkarest.AsError(s.ending(readErr)))
+	f.retriable = f.retriable && s.tally.stored+s.tally.doubt == 0
+	b := f.append(append(append(s.held, '{'), errorMember...))
+	b = append(b[:len(b)-1], `,"topic":`...)
+	b, _ = jsontext.AppendQuote(b, s.params.message.Topic)
+	b = append(b, `,"request_id":`...)
+	b, _ = jsontext.AppendQuote(b, s.call.RequestID)
+	s.held = append(b, "}}\n"...)
 }
 
 // ending says why reading ended before the body did.
