@@ -163,12 +163,20 @@ func (a *API) value(p *params, body []byte) ([]byte, error) {
 		}
 		return jsontext.AppendQuote(make([]byte, 0, len(body)+8), body)
 	case "binary":
-		if text := bytes.TrimSpace(body); len(text) == 0 || text[0] != '"' {
+		if text := bytes.TrimSpace(body); !isNull(text) && (len(text) == 0 || text[0] != '"') {
 			return jsontext.AppendQuote(make([]byte, 0, len(text)+8), text)
 		}
 	}
-	return a.json(body)
+	v, err := a.json(body)
+	if isNull(v) {
+		return nil, nil
+	}
+	return v, err
 }
+
+// isNull reports whether JSON is null, which is Kafka's null in every format. Only where a side has no format, or its text is no JSON, is it a
+// word as any other.
+func isNull(v []byte) bool { return string(v) == "null" }
 
 // json checks that data is one JSON value.
 func (a *API) json(data []byte) ([]byte, error) {
@@ -253,7 +261,7 @@ func (a *API) lineValue(p *params, line []byte, m *produce.Message) error {
 		return kafkarest.Errorf(kafkarest.CodeBadRequest, "Bad Request: the line is not one JSON value.")
 	}
 	m.Value = line
-	if p.set.Value.Format != nil && string(line) == "null" {
+	if p.set.Value.Format != nil && isNull(line) {
 		m.Value = nil
 	}
 	return nil

@@ -388,6 +388,9 @@ func (p *params) key() ([]byte, error) {
 	}
 	v := jsontext.Value(bytes.Clone(p.keyText)) // several messages may have it, and encoders may change it
 	if f.Name() != "text" && f.Name() != "binary" && v.IsValid(jsontext.AllowDuplicateNames(true)) {
+		if isNull(bytes.TrimSpace(v)) {
+			return nil, nil
+		}
 		return v, nil
 	}
 	quoted, err := jsontext.AppendQuote(nil, p.keyText)
