@@ -28,6 +28,14 @@ func (a *API) produceEnvelope(c *httpapi.Call, p *params, name string) error {
 	if p.tombstone {
 		return unprocessable("Kafka-Tombstone belongs to one message: a record of a set is a tombstone when its value is null.")
 	}
+	if p.raw {
+		return unprocessable("A message set is JSON: raw is no format for its keys and values.")
+	}
+	for _, side := range [...]*produce.Side{&p.set.Key, &p.set.Value} { // before records take the key of the request, whose form depends on it
+		if side.Format == nil {
+			*side = a.side(f, schemaParams{})
+		}
+	}
 	body, err := c.Body()
 	if err != nil {
 		return err
@@ -40,9 +48,6 @@ func (a *API) produceEnvelope(c *httpapi.Call, p *params, name string) error {
 		to    *produce.Side
 		given *format.Schema
 	}{{&p.set.Key, &e.key}, {&p.set.Value, &e.value}} {
-		if side.to.Format == nil {
-			*side.to = a.side(f, schemaParams{})
-		}
 		if side.given.Text != "" || side.given.ID != 0 {
 			side.to.Schema.Text, side.to.Schema.ID, side.to.Schema.References = side.given.Text, side.given.ID, side.given.References
 		}

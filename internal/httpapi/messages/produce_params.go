@@ -31,6 +31,7 @@ type params struct {
 	message   produce.Message     // what every message of the request has, unless it says otherwise itself
 	hasKey    bool
 	keyText   []byte // the key as it was given, to be encoded by its format
+	raw       bool   // a format is raw because the request says so
 	keyRaw    bool   // it was given in base64, as the bytes to store
 	tombstone bool
 	set       produce.Set // formats, profile and timeout
@@ -311,6 +312,7 @@ func (a *API) formats(p *params, given [2]schemaParams) error {
 	for i, side := range []*produce.Side{&p.set.Key, &p.set.Value} {
 		s := &given[i]
 		name := [2]string{"key", "value"}[i]
+		p.raw = p.raw || s.format == "raw"
 		if s.format != "" && s.format != "raw" {
 			f := a.Formats.Find(s.format)
 			if f == nil {
@@ -384,7 +386,7 @@ func (p *params) key() ([]byte, error) {
 	case f == nil:
 		return p.keyText, nil
 	case p.keyRaw:
-		return nil, unprocessable("A key in base64 is stored as it is: it cannot have a key_format.")
+		return nil, unprocessable("A key in base64 is stored as it is: it cannot have a format.")
 	}
 	v := jsontext.Value(bytes.Clone(p.keyText)) // several messages may have it, and encoders may change it
 	if f.Name() != "text" && f.Name() != "binary" && v.IsValid(jsontext.AllowDuplicateNames(true)) {
