@@ -56,3 +56,45 @@ func TestMessagesNullIsATombstone(t *testing.T) {
 		}
 	}
 }
+
+// What a part, or a record of a set, says itself wins over what the request says for all.
+func TestMessagesOwnFieldsWin(t *testing.T) {
+	b := harness.EmbeddedBroker(t)
+	p := startProxy(t, b, nil)
+	const parts, base64Key = "multipart/mixed; boundary=b", "Kafka-Key-Base64"
+	for _, test := range []struct {
+		name, contentType, body string
+		headers                 []string
+		key, recordHeaders      string
+	}{
+		{"key of a part", parts, "--b\r\nKafka-Key: own\r\n\r\nx\r\n--b--\r\n", []string{base64Key, "AAA="}, `"own"`, ""},
+		{"key of the request", parts, "--b\r\n\r\nx\r\n--b--\r\n", []string{"Kafka-Key", "all"}, `"all"`, ""},
+		{"headers of a part", parts, "--b\r\nKafka-Header-X: own\r\n\r\nx\r\n--b--\r\n", []string{"Kafka-Header-X", "all", "Kafka-Header-Y", "y"}, "<nil>", "x=own y=y"},
+		{"headers of a record", harness.JSON, `{"records":[{"value":1,"headers":[{"key":"x","value":"MQ=="},{"key":"x","value":"Mg=="}]}]}`,
+			[]string{"Kafka-Header-X", "all", "Kafka-Header-Y", "y"}, "<nil>", "x=1 x=2 y=y"},
+	} {
+		topic := harness.CreateTopic(t, b, 1)
+		r := p.Do("POST", "/messages/"+topic+"?key_format=json", test.body, append(test.headers, "Content-Type", test.contentType)...)
+		if r.Status != 200 {
+			t.Errorf("%s: %d %s", test.name, r.Status, r.Body)
+			continue
+		}
+		if got := onlyRecord(t, b, topic); orNil(got.Key) != test.key || headersOf(got) != test.recordHeaders {
+			t.Errorf("%s: %s, %s", test.name, orNil(got.Key), headersOf(got))
+		}
+	}
+	all, own := harness.CreateTopic(t, b, 1), harness.CreateTopic(t, b, 1)
+	for contentType, body := range map[string]string{
+		parts:        "--b\r\nKafka-Topic: " + own + "\r\n\r\nx\r\n--b\r\n\r\nx\r\n--b--\r\n",
+		harness.JSON: `{"records":[{"topic":"` + own + `","value":1},{"value":1}]}`,
+	} {
+		r := p.Do("POST", "/messages", body, "Content-Type", contentType, "Kafka-Topic", all)
+		if list := messageOutcomes(t, r); r.Status != 200 || list[0].Topic != own || list[1].Topic != all {
+			t.Errorf("%s: %d %s", contentType, r.Status, r.Body)
+		}
+		r = p.Do("POST", "/messages/"+all, body, "Content-Type", contentType)
+		if r.Status != 422 {
+			t.Errorf("%s: another topic than the path's: %d %s", contentType, r.Status, r.Body)
+		}
+	}
+}

@@ -91,13 +91,13 @@ func (a *API) part(all *params, part *multipart.Part) (produce.Message, error) {
 		return produce.Message{}, unprocessable("Kafka-Callback belongs to the request, not to a part.")
 	case own.message.Topic == "":
 		return produce.Message{}, unprocessable("Each part must have Kafka-Topic.")
-	case all.message.Topic != "" && own.message.Topic != all.message.Topic:
+	case all.path && own.message.Topic != all.message.Topic:
 		return produce.Message{}, unprocessable("Kafka-Topic has a meaning for POST /messages only: here the path names the topic.")
 	}
 	if err := a.Cluster.Topics().Allowed(own.message.Topic); err != nil {
 		return produce.Message{}, err
 	}
-	own.message.Headers = append(own.message.Headers, all.message.Headers...)
+	own.message.Headers = withHeaders(own.message.Headers, all.message.Headers)
 	body, err := readAll(part)
 	if err != nil {
 		return produce.Message{}, partError(err)

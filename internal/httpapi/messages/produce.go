@@ -27,7 +27,7 @@ func (a *API) produceTo(c *httpapi.Call) error {
 	if p.message.Topic != "" {
 		return unprocessable("Kafka-Topic has a meaning for POST /messages only: here the path names the topic.")
 	}
-	p.message.Topic = c.Param("topic")
+	p.message.Topic, p.path = c.Param("topic"), true
 	if err := a.Cluster.Topics().Allowed(p.message.Topic); err != nil {
 		return err
 	}

@@ -201,7 +201,7 @@ func (e *envelope) record() error {
 		case "headers":
 			var own []kafkarest.Header
 			own, err = e.headers()
-			m.Headers = append(own, m.Headers...)
+			m.Headers = withHeaders(own, m.Headers)
 		default:
 			return unprocessable("Unrecognized field: %s", name)
 		}
@@ -232,7 +232,7 @@ func (e *envelope) topic(m *produce.Message) error {
 	switch {
 	case err != nil:
 		return err
-	case e.params.message.Topic != "" && topic != e.params.message.Topic:
+	case e.params.path && topic != e.params.message.Topic:
 		return unprocessable("%s: the path names another topic; POST /messages takes several", e.where("topic"))
 	}
 	m.Topic = topic

@@ -29,6 +29,7 @@ type params struct {
 	one       [1]produce.Message  // memory for a request of one
 	kept      [1]kafkarest.Header // and for the header that keeps its type
 	message   produce.Message     // what every message of the request has, unless it says otherwise itself
+	path      bool                // the path names the topic
 	hasKey    bool
 	keyText   []byte // the key as it was given, to be encoded by its format
 	raw       bool   // a format is raw because the request says so
@@ -121,11 +122,22 @@ func (p *params) headers(h http.Header, seen *fieldSet) error {
 	return nil
 }
 
+// withHeaders gives a message its own headers and, of those of the request, the ones that it does not have itself.
+func withHeaders(own, all []kafkarest.Header) []kafkarest.Header {
+	of := len(own)
+	for _, h := range all {
+		if !slices.ContainsFunc(own[:of], func(o kafkarest.Header) bool { return o.Key == h.Key }) {
+			own = append(own, h)
+		}
+	}
+	return own
+}
+
 // set1 takes one field by the name of its header.
 func (p *params) set1(header string, f field, seen *fieldSet) (err error) {
 	switch header {
 	case "Kafka-Key":
-		p.hasKey, p.keyText = true, []byte(f.value)
+		p.hasKey, p.keyRaw, p.keyText = true, false, []byte(f.value)
 		return seen.take(fieldKey, f.name)
 	case "Kafka-Key-Base64":
 		p.hasKey, p.keyRaw = true, true
