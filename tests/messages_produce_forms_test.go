@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"strconv"
 	"testing"
 
 	"kafkarest/tests/harness"
@@ -95,6 +96,44 @@ func TestMessagesOwnFieldsWin(t *testing.T) {
 		r = p.Do("POST", "/messages/"+all, body, "Content-Type", contentType)
 		if r.Status != 422 {
 			t.Errorf("%s: another topic than the path's: %d %s", contentType, r.Status, r.Body)
+		}
+	}
+}
+
+// What is wrong with a part, or with one message, is that message's outcome: the others are stored.
+func TestMessagesOneBadPart(t *testing.T) {
+	b := harness.EmbeddedBroker(t)
+	p := startProxy(t, b, nil)
+	const parts, tasks = "multipart/mixed; boundary=b", "_kafka_rest_tasks"
+	topic := harness.CreateTopic(t, b, 1)
+	part := func(headers, body string) string { return "--b\r\n" + headers + "\r\n" + body + "\r\n" }
+	for _, test := range []struct {
+		path, contentType, body string
+		status                  int
+		codes                   []int
+	}{
+		{"/" + topic + "?value_format=json", parts, part("", "{") + part("", "1") + "--b--\r\n", 207, []int{400, 0}},
+		{"/" + topic + "?key_format=avro", parts, part("Kafka-Key-Base64: AA==\r\n", "1") + part("", "1") + "--b--\r\n", 207, []int{422, 0}},
+		{"/" + topic, parts, part("Kafka-Tombstone: true\r\n", "x") + part("", "1") + "--b--\r\n", 207, []int{422, 0}},
+		{"", parts, part("Kafka-Topic: "+tasks+"\r\n", "x") + part("Kafka-Topic: "+topic+"\r\n", "1") + "--b--\r\n", 207, []int{40301, 0}},
+		{"", harness.JSON, `{"records":[{"topic":"` + tasks + `","value":1},{"topic":"` + topic + `","value":1}]}`, 207, []int{40301, 0}},
+		{"/" + tasks, "", "x", 403, []int{40301}},
+		{"/" + tasks, harness.JSON, `{"records":[{"value":1}]}`, 403, []int{40301}},
+		{"/" + topic + "?value_format=json", "", "{", 400, []int{400}},
+	} {
+		r := p.Do("POST", "/messages"+test.path, test.body, "Content-Type", test.contentType)
+		list, failed := messageOutcomes(t, r), 0
+		for i, want := range test.codes {
+			if i >= len(list) || (list[i].Error == nil) != (want == 0) || want != 0 && list[i].Error.Code != want {
+				t.Errorf("%s: %s", test.path, r.Body)
+				break
+			}
+			if want != 0 {
+				failed++
+			}
+		}
+		if r.Status != test.status || r.Header.Get("Kafka-Failed-Records") != strconv.Itoa(failed) {
+			t.Errorf("%s: %d %s", test.path, r.Status, r.Header)
 		}
 	}
 }

@@ -217,6 +217,7 @@ func TestMessagesRefusals(t *testing.T) {
 			{"?value_schema_id=1", "x", nil, 422, "value_schema_id"},
 			{"?value_format=json", "{", nil, 400, "JSON"},
 			{"?value_format=text", "\xff", nil, 400, "UTF-8"},
+			{"?value_format=binary", "\xff", nil, 400, "UTF-8"},
 			{"?callback=https://example.com/", "x", nil, 422, "Callbacks are off"},
 			{"", "", []string{"Content-Type", "application/x-ndjson"}, 422, "no messages"},
 			{"", "1\n2\n3\n4", []string{"Content-Type", "application/x-ndjson", "Accept", "application/json"}, 413, "3"},

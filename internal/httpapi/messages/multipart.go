@@ -94,17 +94,14 @@ func (a *API) part(all *params, part *multipart.Part) (produce.Message, error) {
 	case all.path && own.message.Topic != all.message.Topic:
 		return produce.Message{}, unprocessable("Kafka-Topic has a meaning for POST /messages only: here the path names the topic.")
 	}
-	if err := a.Cluster.Topics().Allowed(own.message.Topic); err != nil {
-		return produce.Message{}, err
-	}
 	own.message.Headers = withHeaders(own.message.Headers, all.message.Headers)
 	body, err := readAll(part)
 	if err != nil {
 		return produce.Message{}, partError(err)
 	}
 	m := own.message
-	err = a.fill(&m, &own, body, part.Header.Get("Content-Type"))
-	return m, err
+	m.Err = kafkarest.AsError(a.fill(&m, &own, body, part.Header.Get("Content-Type")))
+	return m, nil
 }
 
 // partError keeps the errors of reading the body.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -27,10 +28,7 @@ func (a *API) produceTo(c *httpapi.Call) error {
 	if p.message.Topic != "" {
 		return unprocessable("Kafka-Topic has a meaning for POST /messages only: here the path names the topic.")
 	}
-	p.message.Topic, p.path = c.Param("topic"), true
-	if err := a.Cluster.Topics().Allowed(p.message.Topic); err != nil {
-		return err
-	}
+	p.message.Topic, p.path = c.Param("topic"), true // whether it is allowed shows when it is looked up
 	switch kind, options := bodyKind(c.R.Header.Get("Content-Type")); kind {
 	case kindLines:
 		return a.produceLines(c, p)
@@ -110,9 +108,7 @@ func (a *API) produceOne(c *httpapi.Call, p *params) error {
 		return err
 	}
 	p.one[0] = p.message
-	if err := a.fill(&p.one[0], p, body, c.R.Header.Get("Content-Type")); err != nil {
-		return err
-	}
+	p.one[0].Err = kafkarest.AsError(a.fill(&p.one[0], p, body, c.R.Header.Get("Content-Type")))
 	if err := a.deliver(c, p, p.one[:], body); err != nil || p.async || p.idemKey != "" {
 		return err
 	}
@@ -120,7 +116,7 @@ func (a *API) produceOne(c *httpapi.Call, p *params) error {
 	return nil
 }
 
-// fill completes a message whose value is the bytes of a body or of a part.
+// fill completes a message whose value is the bytes of a body or of a part. What is wrong with them is the message's own outcome.
 func (a *API) fill(m *produce.Message, p *params, body []byte, contentType string) (err error) {
 	if m.Key, err = p.key(); err != nil {
 		return err
@@ -156,11 +152,12 @@ func (a *API) value(p *params, body []byte) ([]byte, error) {
 	case f == nil:
 		return body, nil
 	}
-	switch f.Name() {
+	name := f.Name()
+	if (name == "text" || name == "binary") && !utf8.Valid(body) {
+		return nil, kafkarest.Errorf(kafkarest.CodeBadRequest, "Bad Request: the body is not UTF-8 text, as %s is.", name)
+	}
+	switch name {
 	case "text":
-		if !utf8.Valid(body) {
-			return nil, kafkarest.Errorf(kafkarest.CodeBadRequest, "Bad Request: the body is not UTF-8 text.")
-		}
 		return jsontext.AppendQuote(make([]byte, 0, len(body)+8), body)
 	case "binary":
 		if text := bytes.TrimSpace(body); !isNull(text) && (len(text) == 0 || text[0] != '"') {
@@ -209,7 +206,8 @@ func (a *API) deliver(c *httpapi.Call, p *params, messages []produce.Message, bo
 func (a *API) deliverNow(c *httpapi.Call, p *params, messages []produce.Message) error {
 	p.set.Messages = messages
 	results, err := a.Produce.ProduceSet(c.R.Context(), &p.set)
-	if err != nil {
+	if err != nil { // none was sent
+		c.Header().Set(failedHeader, strconv.Itoa(len(messages)))
 		return err
 	}
 	return reply(c, messages, results)

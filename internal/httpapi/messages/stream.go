@@ -27,6 +27,9 @@ const (
 // produceLines serves NDJSON: as a stream in both directions, unless the client wants one JSON document, a task, or an answer that can be
 // given again.
 func (a *API) produceLines(c *httpapi.Call, p *params) error {
+	if err := a.Cluster.Topics().Allowed(p.message.Topic); err != nil { // a stream without end need not be read to be refused
+		return err
+	}
 	if p.async || p.idemKey != "" || namesJSON(c.R.Header["Accept"]) && c.Accept == typeJSON {
 		return a.produceLinesWhole(c, p)
 	}
