@@ -2,6 +2,7 @@ package tests
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 
 	"kafkarest/tests/harness"
@@ -135,5 +136,21 @@ func TestMessagesOneBadPart(t *testing.T) {
 		if r.Status != test.status || r.Header.Get("Kafka-Failed-Records") != strconv.Itoa(failed) {
 			t.Errorf("%s: %d %s", test.path, r.Status, r.Header)
 		}
+	}
+}
+
+// request.max.depth holds for the lines of NDJSON as it does for every other value.
+func TestMessagesDepthOfLines(t *testing.T) {
+	b := harness.EmbeddedBroker(t)
+	p := startProxy(t, b, map[string]string{"request.max.depth": "3"})
+	topic := harness.CreateTopic(t, b, 1)
+	for _, accept := range []string{ndjson, "application/json"} {
+		r := p.Do("POST", "/messages/"+topic, "[[[1]]]\n[[[[1]]]]\n{\"a\":{\"b\":{\"c\":\"[[[[\"}}}\n", "Content-Type", ndjson, "Accept", accept)
+		if r.Status != 207 || r.Header.Get("Kafka-Failed-Records") != "1" || !strings.Contains(r.Body, "request.max.depth") {
+			t.Errorf("%d %s", r.Status, r.Body)
+		}
+	}
+	if got := values(harness.ReadLog(t, b, topic)); got != strings.Repeat(`[[[1]]] {"a":{"b":{"c":"[[[["}}} `, 2) {
+		t.Errorf("stored %s", got)
 	}
 }
