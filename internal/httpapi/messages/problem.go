@@ -3,6 +3,7 @@ package messages
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"kafkarest"
 	"kafkarest/internal/httpapi"
@@ -10,6 +11,7 @@ import (
 	"kafkarest/internal/produce"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/sr"
 )
 
 // failure is an error as this API tells it: the code's first three digits are the status that it deserves, which those of the contract of v2
@@ -86,6 +88,8 @@ func classify(err *kafkarest.Error) failure {
 		}
 	case errors.Is(err, kerr.InvalidTopicException):
 		f.code = kafkarest.CodeInvalidArgument
+	case err.Code == kafkarest.CodeBadRequest && errors.As(err, new(*sr.ResponseError)): // no such version: v2's contract calls that 400
+		f.code, f.message = kafkarest.CodeSerialization, strings.TrimPrefix(err.Message, "Bad Request: ")
 	case err.Code == kafkarest.CodeKafkaRetriable:
 		f.code = kafkarest.CodeRetryLater
 	case err.Code == kafkarest.CodeKafka && isKafka:
