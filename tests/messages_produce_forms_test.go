@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"encoding/json"
 	"strconv"
 	"strings"
 	"testing"
@@ -152,5 +153,34 @@ func TestMessagesDepthOfLines(t *testing.T) {
 	}
 	if got := values(harness.ReadLog(t, b, topic)); got != strings.Repeat(`[[[1]]] {"a":{"b":{"c":"[[[["}}} `, 2) {
 		t.Errorf("stored %s", got)
+	}
+}
+
+// What reaches no endpoint, or is of a type that none takes, is told as every other error is.
+func TestMessagesErrorsWithoutEndpoint(t *testing.T) {
+	p := startProxy(t, harness.EmbeddedBroker(t), nil)
+	for _, test := range []struct {
+		method, path, name string
+		status             int
+		headers            []string
+	}{
+		{"GET", "/messages/a/b/c/d/e", "not_found", 404, nil},
+		{"PATCH", "/messages/a", "method_not_allowed", 405, nil},
+		{"GET", "/tasks//x", "bad_request", 400, nil},
+		{"POST", "/messages", "unsupported_media_type", 415, []string{"Content-Type", "text/plain"}},
+		{"POST", "/messages/a", "unsupported_media_type", 415, []string{"Content-Encoding", "br"}},
+		{"POST", "/messages/%ff", "INVALID_TOPIC_EXCEPTION", 400, nil},
+	} {
+		r := p.Do(test.method, test.path, "x", append(test.headers, "Accept", "application/problem+json")...)
+		var body struct {
+			Name      string `json:"name"`
+			Status    int    `json:"status"`
+			RequestID string `json:"request_id"`
+			Retriable *bool  `json:"retriable"`
+		}
+		if err := json.Unmarshal([]byte(r.Body), &body); err != nil || r.Status != test.status || body.Status != test.status || body.Name != test.name || body.RequestID == "" ||
+			body.Retriable == nil || *body.Retriable || r.Header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s %s: %d %s %v", test.method, test.path, r.Status, r.Body, err)
+		}
 	}
 }

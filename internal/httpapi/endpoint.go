@@ -22,7 +22,8 @@ type Endpoint struct {
 	AlwaysOn bool
 	Produces []string // media types of the reply, in the server's order of preference
 	Handle   func(*Call) error
-	// Details adds to the bodies of this endpoint's errors, and lets them be problems (RFC 9457). nil is the bare ErrorBody.
+	// Details adds to the bodies of this endpoint's errors, and lets them be problems (RFC 9457). nil is the bare ErrorBody. It is called for errors
+	// before an endpoint is chosen too, such as 404, where the path begins as this one's does: with Call.Endpoint nil.
 	Details func(*Call, *kafkarest.Error) Details
 }
 

@@ -44,8 +44,8 @@ func (c *Call) finish(err error) {
 	if c.status != 0 {
 		return // the reply has begun; the log line tells
 	}
-	if c.Endpoint != nil && c.Endpoint.Details != nil {
-		_ = c.Fail(e, c.Endpoint.Details(c, e))
+	if details := c.details(); details != nil {
+		_ = c.Fail(e, details(c, e))
 		return
 	}
 	if c.Endpoint == nil || c.Accept == "" {
@@ -57,6 +57,20 @@ func (c *Call) finish(err error) {
 		body, _ = json.Marshal(ErrorBody{int(e.Code), strings.ToValidUTF8(c.message(e), "?")})
 	}
 	_ = c.Reply(e.Code.Status(), body)
+}
+
+// details is the Details of the endpoint. Where none was chosen they are those of the API whose paths begin as the request's does: its clients
+// are promised the same errors for a path or a method that does not exist.
+func (c *Call) details() func(*Call, *kafkarest.Error) Details {
+	if c.Endpoint != nil {
+		return c.Endpoint.Details
+	}
+	return c.server.details[firstSegment(c.R.URL.Path)]
+}
+
+func firstSegment(path string) string {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return first
 }
 
 func (c *Call) failureHeaders(e *kafkarest.Error) {

@@ -54,6 +54,7 @@ type Server struct {
 	mux      *http.ServeMux
 	limiter  *limiter
 	bodies   *budget
+	details  map[string]func(*Call, *kafkarest.Error) Details // by the first segment of a path: of errors before an endpoint is chosen
 	ids      requestIDs
 	draining atomic.Bool
 	drain    chan struct{} // closed when draining begins
@@ -67,7 +68,8 @@ type route struct {
 
 // New mounts the endpoints. Errors: a path given with two spellings of a wildcard, an allow or block list that names nothing.
 func New(cfg Config, apis ...[]Endpoint) (*Server, error) {
-	s := &Server{cfg: withDefaults(cfg), mux: http.NewServeMux(), ids: newRequestIDs(), drain: make(chan struct{})}
+	s := &Server{cfg: withDefaults(cfg), mux: http.NewServeMux(), ids: newRequestIDs(), drain: make(chan struct{}),
+		details: map[string]func(*Call, *kafkarest.Error) Details{}}
 	s.bodies = &budget{limit: s.cfg.BodyBudget}
 	s.limiter = newLimiter(s.cfg.DoSFilter, s.cfg.Permits)
 	routes := map[string]*route{}
@@ -82,6 +84,9 @@ func New(cfg Config, apis ...[]Endpoint) (*Server, error) {
 			}
 			r.methods[e.Method] = append(r.methods[e.Method], e)
 			names = append(names, e.Name)
+			if e.Details != nil {
+				s.details[firstSegment(e.Path)] = e.Details
+			}
 		}
 	}
 	if err := errors.Join(checkNames("api.endpoints.allowlist", s.cfg.AllowNames, names),
