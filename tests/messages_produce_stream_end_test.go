@@ -26,7 +26,7 @@ func TestMessagesStreamCountsUnfinishedLines(t *testing.T) {
 		second := openDuplex(t, client, p.URL+"/messages/"+topic)
 		second.write("2\n")
 		second.line()
-		go second.to.Write([]byte(half)) //nolint:errcheck // it is refused while it is being written
+		go second.to.Write([]byte(half)) // it is refused while it is being written
 		if a := second.line(); a.Error == nil || a.Error.Code != 429 || a.Error.Name != "too_many_requests" {
 			t.Errorf("%+v", a)
 		}

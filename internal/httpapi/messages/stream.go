@@ -378,7 +378,8 @@ func (s *stream) appendEnding(readErr error) {
 	b, _ = jsontext.AppendQuote(b, s.params.message.Topic)
 	b = append(b, `,"request_id":`...)
 	b, _ = jsontext.AppendQuote(b, s.call.RequestID)
-	s.held = append(b, "}}\n"...)
+	b = append(b, "}}\n"...)
+	s.held = b
 }
 
 // ending says why reading ended before the body did.
