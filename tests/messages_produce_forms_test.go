@@ -1,10 +1,15 @@
 package tests
 
 import (
+	"bufio"
 	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"kafkarest/tests/harness"
 
@@ -183,4 +188,26 @@ func TestMessagesErrorsWithoutEndpoint(t *testing.T) {
 			t.Errorf("%s %s: %d %s %v", test.method, test.path, r.Status, r.Body, err)
 		}
 	}
+}
+
+// A client that sends all of its parts before it reads gets to know what is wrong with the first.
+func TestMessagesPartsAreReadToTheirEnd(t *testing.T) {
+	b := harness.EmbeddedBroker(t)
+	p := startProxy(t, b, map[string]string{"request.max.bytes": "20000000"})
+	topic := harness.CreateTopic(t, b, 1)
+	c, err := net.Dial("tcp", strings.TrimPrefix(p.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	body := "--b\r\nKafka-Keyy: k\r\n\r\n1\r\n--b\r\n\r\n" + strings.Repeat("x", 15_000_000) + "\r\n--b--\r\n"
+	if _, err := fmt.Fprintf(c, "POST /messages/%s HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/mixed; boundary=b\r\nContent-Length: %d\r\n\r\n%s", topic, len(body), body); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil || resp.StatusCode != 422 {
+		t.Fatalf("%+v %v", resp, err)
+	}
+	_ = resp.Body.Close()
 }

@@ -225,6 +225,8 @@ func TestMessagesRefusals(t *testing.T) {
 			{"", "x", []string{"Content-Type", "multipart/mixed; boundary=b"}, 422, "no parts"},
 			{"", "--b\r\n\r\nx", []string{"Content-Type", "multipart/mixed; boundary=b"}, 400, "multipart"},
 			{"", "--b--\r\n", []string{"Content-Type", "multipart/mixed; boundary=b"}, 422, "no parts"},
+			{"", "--b\r\nKafka-Key: a", []string{"Content-Type", "multipart/mixed; boundary=b"}, 400, "multipart"},
+			{"", "--b\r\n", []string{"Content-Type", "multipart/mixed; boundary=b"}, 400, "multipart"},
 			{"", "{}", []string{"Content-Type", "application/vnd.kafka.xml.v2+json"}, 415, "format"},
 			{"", "{}", []string{"Content-Type", harness.JSON}, 422, "records"},
 			{"", `{"records":[{"value":1,"x":2}]}`, []string{"Content-Type", harness.JSON}, 422, "x"},

@@ -74,15 +74,20 @@ func (c *Call) Body() ([]byte, error) {
 		return nil, errTooLarge(limit)
 	}
 	c.body.of = c.server.bodies
-	if c.R.ContentLength < 0 { // it has net/http wait, before it closes, until a client that still sends has got the answer
-		c.R.Body = http.MaxBytesReader(c.ResponseWriter, c.R.Body, limit)
-	}
+	c.limitBody(limit)
 	body, err := c.readAll(encoding, limit)
 	if err != nil {
 		return nil, bodyError(err)
 	}
 	c.endBody()
 	return body, nil
+}
+
+// limitBody has net/http wait, before it closes, until a client that still sends beyond the limit has got the answer.
+func (c *Call) limitBody(limit int64) {
+	if c.R.ContentLength < 0 {
+		c.R.Body = http.MaxBytesReader(c.ResponseWriter, c.R.Body, limit)
+	}
 }
 
 // readAll reads a body into memory that grows with what has come, so that a length that is only announced costs nothing.

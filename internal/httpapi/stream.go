@@ -227,6 +227,7 @@ func (c *Call) BodyReader() (io.Reader, error) {
 		return nil, errTooLarge(limit)
 	}
 	c.body.of = c.server.bodies
+	c.limitBody(limit)
 	reader, closeReader, err := c.decompress(bodyReader{c}, c.R.Header.Get("Content-Encoding"))
 	if err != nil {
 		return nil, err

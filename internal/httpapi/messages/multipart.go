@@ -27,10 +27,12 @@ func (a *API) produceParts(c *httpapi.Call, p *params, boundary string) error {
 		body = io.TeeReader(body, hash)
 	}
 	messages, err := a.parts(p, partsOf(body, boundary))
-	if err != nil {
-		return err
+	// What follows the last part means nothing, and is part of the request. It is read after a mistake too: a client that still sends would be met
+	// by a closed connection before it has read what is wrong.
+	if _, rest := io.Copy(io.Discard, body); err == nil {
+		err = rest
 	}
-	if _, err := io.Copy(io.Discard, body); err != nil { // what follows the last part means nothing, and is part of the request
+	if err != nil {
 		return err
 	}
 	if p.idemKey == "" && !p.async {
@@ -53,11 +55,14 @@ func partsOf(body io.Reader, boundary string) *multipart.Reader {
 	return multipart.NewReader(io.MultiReader(body, strings.NewReader("\r\n"), failing{errCutOff}), boundary)
 }
 
+// cutOffBetween reports whether the body has ended where a part could begin: multipart.Reader wraps the error then, and not within a part's headers.
+func cutOffBetween(err error) bool { return errors.Is(err, errCutOff) && errors.Unwrap(err) != nil }
+
 func (a *API) parts(p *params, r *multipart.Reader) ([]produce.Message, error) {
 	var messages []produce.Message
 	for {
 		part, err := r.NextRawPart()
-		if err == io.EOF || errors.Is(err, errCutOff) && len(messages) == 0 { // nothing is lost where nothing has begun
+		if err == io.EOF || cutOffBetween(err) && len(messages) == 0 { // nothing is lost where nothing has begun
 			break
 		}
 		if err != nil {
