@@ -1,6 +1,9 @@
 package tests
 
 import (
+	"bufio"
+	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -56,4 +59,38 @@ func TestMessagesStreamThatEndsWithNothingStored(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	_ = d.to.Close()
+}
+
+// A stream of which not even the header of its compression has come does not hold up the shutdown.
+func TestMessagesStreamAtShutdownBeforeItsHeader(t *testing.T) {
+	b := harness.EmbeddedBroker(t)
+	for _, encoding := range []string{"gzip", "zstd"} {
+		p, err := newProxy(b, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.T = t
+		c, err := net.Dial("tcp", strings.TrimPrefix(p.URL, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(40 * time.Second))
+		fmt.Fprintf(c, "POST /messages/%s HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Encoding: %s\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n",
+			harness.CreateTopic(t, b, 1), ndjson, encoding)
+		r := bufio.NewReader(c)
+		if line, err := r.ReadString('\n'); err != nil || !strings.Contains(line, "100") { // it reads
+			t.Fatal(line, err)
+		}
+		_, _ = r.ReadString('\n')
+		begin := time.Now()
+		if err := p.stop(); err != nil || time.Since(begin) > 10*time.Second {
+			t.Errorf("%s: %v after %v", encoding, err, time.Since(begin))
+		}
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil || resp.StatusCode != 503 {
+			t.Fatalf("%s: %+v %v", encoding, resp, err)
+		}
+		_ = resp.Body.Close()
+	}
 }

@@ -172,7 +172,20 @@ func (c *Call) decompress(r io.Reader, encoding string) (io.Reader, func(), erro
 		}
 		return compressedReader{z}, func() { z.Close(); c.body.shrink(window); window = 0 }, nil
 	}
-	return nil, nil, kafkarest.Errorf(kafkarest.CodeUnsupportedMediaType,
+	return nil, nil, errEncoding(encoding)
+}
+
+// decompresses reports whether decompress knows an encoding.
+func decompresses(encoding string) bool {
+	switch strings.ToLower(strings.TrimSpace(encoding)) {
+	case "", "identity", "gzip", "x-gzip", "zstd":
+		return true
+	}
+	return false
+}
+
+func errEncoding(encoding string) error {
+	return kafkarest.Errorf(kafkarest.CodeUnsupportedMediaType,
 		"Content-Encoding %q is not supported: send gzip, zstd or no encoding.", clip(encoding))
 }
 

@@ -90,20 +90,35 @@ type BodyStream struct {
 var ErrIdle = errors.New("the request body was silent for too long")
 
 // BodyStream begins to read the body as a stream that may be silent for idle at a time.
-// Errors: 415 for an encoding other than gzip, zstd and identity, 400 when it does not decompress.
+// Errors: 415 for an encoding other than gzip, zstd and identity.
 func (c *Call) BodyStream(idle time.Duration) (*BodyStream, error) {
 	b := &BodyStream{call: c, source: &pacedReader{call: c, idle: idle}, closer: func() {}}
 	b.source.until.Store(never)
 	b.r = b.source
 	if encoding := c.R.Header.Get("Content-Encoding"); encoding != "" {
-		r, closer, err := c.decompress(b.source, encoding)
-		if err != nil {
+		if !decompresses(encoding) {
 			b.Close()
-			return nil, err
+			return nil, errEncoding(encoding)
 		}
-		b.r, b.closer = r, closer
+		b.r = &compressedStream{b, encoding}
 	}
 	return b, nil
+}
+
+// compressedStream begins to decompress with the first Read: the header may be long in coming, and until then nobody could Interrupt.
+type compressedStream struct {
+	of       *BodyStream
+	encoding string
+}
+
+func (s *compressedStream) Read(p []byte) (int, error) {
+	b := s.of
+	r, closer, err := b.call.decompress(b.source, s.encoding)
+	if err != nil {
+		return 0, err
+	}
+	b.r, b.closer = r, closer
+	return r.Read(p)
 }
 
 // Read waits for bytes. Errors: io.EOF at the end, ErrIdle, and those of Call.Body.
