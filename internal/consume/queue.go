@@ -234,6 +234,7 @@ type Queue struct {
 	receiving int
 	failed    error // why the client cannot go on; the queue is closed then
 	closed    bool
+	anew      bool // partitions were assigned since resume last looked
 }
 
 // queuePart is one partition that this node has now. A new assignment puts a new one in its place.
@@ -297,10 +298,12 @@ func (q *Queue) roomy(p *queuePart) bool {
 	return n == 0 || n < cfg.Window*3/4 && p.bytes < cfg.WindowBytes*3/4 && p.next-p.low() < windowSpan*3/4 && q.of.bytes.Load() < cfg.TotalBytes
 }
 
-// resume lets partitions go on that have room again.
+// resume lets partitions go on that have room again, and those that are back: the client stays paused for a partition that it loses, and would
+// be when it gets it again, while its new queuePart is not.
 func (q *Queue) resume() {
 	q.mu.Lock()
-	again := false
+	again := q.anew
+	q.anew = false
 	for _, p := range q.parts {
 		if p.paused && q.roomy(p) {
 			p.paused, again = false, true

@@ -115,9 +115,9 @@ func (q *Queue) assigned(ctx context.Context, offsets map[string]map[int32]kgo.O
 		q.drop(n)
 		p := &queuePart{tracker: newTracker(at, acknowledged), partition: n, end: end.Offset, commits: make(chan struct{})}
 		q.parts[n] = p
-		offsets[q.topic][n] = kgo.NewOffset().At(p.next) // a pause of an earlier assignment ends with tend
+		offsets[q.topic][n] = kgo.NewOffset().At(p.next)
 	}
-	q.joined = time.Now()
+	q.joined, q.anew = time.Now(), true // tend ends what pauses the client has of an earlier assignment
 	q.wake()
 	return offsets, nil
 }
