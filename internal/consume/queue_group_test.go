@@ -1,6 +1,7 @@
 package consume
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -45,5 +46,31 @@ func TestQueueGoesOnAfterAFullPartitionIsBack(t *testing.T) {
 	})
 	if h := b.receive(q, 20, 0); len(h.Records) != 20 {
 		t.Errorf("received %v", h.values())
+	}
+}
+
+// TestQueueFromLatestBeginsOnce has a group begin at the end of the log: what comes after that moment is delivered, whoever reads then.
+func TestQueueFromLatestBeginsOnce(t *testing.T) {
+	b := newReaderBench(t)
+	topic := b.topic(1)
+	b.store(topic, 1, 0, 3)
+	qs := b.queues(QueueConfig{})
+	open := func() *Queue {
+		q, err := qs.Open(t.Context(), topic, "me", OpenOptions{From: Latest})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return q
+	}
+	q := open()
+	within(t, "the node has the partition", 15*time.Second, func() bool { all, _ := q.partitions(); return all == 1 })
+	b.store(topic, 1, 3, 5)
+	if h := b.receive(q, 2, 10*time.Second); !slices.Equal(h.values(), numbers(3, 5)) {
+		t.Errorf("from the end on %v", h.values())
+	}
+	qs.Leave(topic, "me") // with two that are held
+	b.store(topic, 1, 5, 6)
+	if h := b.receive(open(), 10, AnyWait); !slices.Equal(h.values(), numbers(3, 6)) {
+		t.Errorf("after nobody was there %v", h.values())
 	}
 }

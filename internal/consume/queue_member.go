@@ -84,7 +84,7 @@ func (q *Queue) remember(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetFetc
 }
 
 // assigned makes a tracker of each newly assigned partition from what the group's last commit says. Without one the exact first or last
-// offset of this moment is where it begins. A commit beyond the end of the log is one of a topic that was made anew.
+// offset of this moment is where it begins; the last one is committed, since the next assignment would find another. A commit beyond the end of the log is one of a topic that was made anew.
 func (q *Queue) assigned(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 	starts, ends, err := q.bounds(ctx)
 	if err != nil {
@@ -100,8 +100,9 @@ func (q *Queue) assigned(ctx context.Context, offsets map[string]map[int32]kgo.O
 			return nil, errors.Join(end.Err, start.Err, errors.New("find where partitions begin and end"))
 		}
 		var acknowledged spans
+		latest := at < 0 && q.from == Latest
 		switch {
-		case at < 0 && q.from == Latest:
+		case latest:
 			at = end.Offset
 		case at < 0:
 			at = start.Offset
@@ -115,6 +116,9 @@ func (q *Queue) assigned(ctx context.Context, offsets map[string]map[int32]kgo.O
 		q.drop(n)
 		p := &queuePart{tracker: newTracker(at, acknowledged), partition: n, end: end.Offset, commits: make(chan struct{})}
 		q.parts[n] = p
+		if latest {
+			q.settled(p)
+		}
 		offsets[q.topic][n] = kgo.NewOffset().At(p.next)
 	}
 	q.joined, q.anew = time.Now(), true // tend ends what pauses the client has of an earlier assignment
