@@ -42,6 +42,7 @@ const (
 	CodeKeyInUse             Code = 40911 // ours: the first request with this Idempotency-Key is still under way
 	CodeTaskExpired          Code = 41001 // ours: the task was kept for its time, or was deleted
 	CodeLeaseLost            Code = 40906 // ours: the record was given to another client since, or may be
+	CodeGroupUnfit           Code = 40907 // ours: Kafka does not let this node join the consumer group as it is
 	CodeCursorGone           Code = 41002 // ours: a cursor beyond the end of a log that was made anew or cut off
 	CodeTooLarge             Code = 413   // a body, a record or a nesting beyond a limit
 	CodeUnsupportedMediaType Code = 415   // the Content-Type is none that the endpoint takes

@@ -1,9 +1,17 @@
 package consume
 
 import (
+	"context"
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"kafkarest"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // within polls until a condition holds.
@@ -72,5 +80,48 @@ func TestQueueFromLatestBeginsOnce(t *testing.T) {
 	b.store(topic, 1, 5, 6)
 	if h := b.receive(open(), 10, AnyWait); !slices.Equal(h.values(), numbers(3, 6)) {
 		t.Errorf("after nobody was there %v", h.values())
+	}
+}
+
+// TestQueueOfAGroupThatCannotBeJoined has a member in the group that shares no protocol with queues.
+func TestQueueOfAGroupThatCannotBeJoined(t *testing.T) {
+	b := newReaderBench(t)
+	topic := b.topic(1)
+	b.store(topic, 1, 0, 1)
+	in := make(chan struct{}, 10)
+	foreign, err := kgo.NewClient(append(b.broker.Options(), kgo.ConsumerGroup("me"), kgo.ConsumeTopics(topic), kgo.Balancers(kgo.RangeBalancer()),
+		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { in <- struct{}{} }))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer foreign.Close()
+	<-in
+	qs := b.queues(QueueConfig{})
+	_, err = b.open(qs, topic).Receive(t.Context(), ReceiveOptions{Limits: Limits{Wait: 10 * time.Second}})
+	wantCode(t, "receive", err, kafkarest.CodeGroupUnfit)
+	if e := kafkarest.AsError(err); e == nil || !strings.Contains(e.Message, "group me:") || e.RetryAfter != 0 {
+		t.Errorf("the group is not named, or it is said to pass: %+v", e)
+	}
+	within(t, "the queue is removed", 10*time.Second, func() bool { return qs.find(topic, "me") == nil })
+	foreign.Close()
+	if h := b.receive(b.open(qs, topic), 1, AnyWait); len(h.Records) != 1 {
+		t.Errorf("after the other member has left: %v", h.values())
+	}
+}
+
+func TestErrorsThatEndAQueue(t *testing.T) {
+	q := &Queue{topic: "t", consumer: "g"}
+	for err, want := range map[error]kafkarest.Code{
+		kerr.GroupAuthorizationFailed: kafkarest.CodeForbidden, kerr.InconsistentGroupProtocol: kafkarest.CodeGroupUnfit,
+		kerr.InvalidSessionTimeout: kafkarest.CodeGroupUnfit, kerr.InvalidGroupID: kafkarest.CodeUnprocessable, kerr.GroupMaxSizeReached: kafkarest.CodeRetryLater,
+		kerr.TopicAuthorizationFailed: kafkarest.CodeForbidden,
+		kerr.UnknownMemberID:          0, kerr.RebalanceInProgress: 0, errors.New("no route to host"): 0,
+	} {
+		got := q.refused(&kgo.ErrGroupSession{Err: err})
+		if want == 0 && got != nil {
+			t.Errorf("%v ends a queue: %v", err, got)
+		} else if want != 0 {
+			wantCode(t, err.Error(), got, want)
+		}
 	}
 }

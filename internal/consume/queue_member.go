@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"kafkarest"
@@ -198,12 +199,13 @@ func (q *Queue) take(fetches kgo.Fetches) (full bool) {
 // note decides which errors of the client end the queue. Others pass by themselves. q.mu is held.
 func (q *Queue) note(err error) {
 	var session *kgo.ErrGroupSession
+	refused := q.refused(err)
 	switch {
-	case errors.Is(err, kerr.GroupAuthorizationFailed):
-		q.failed = kafkarest.Wrap(kafkarest.CodeForbidden, err, "Not authorized to access group: "+q.consumer)
+	case refused != nil:
+		q.failed = refused
 	case errors.As(err, &session), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, kgo.ErrClientClosed):
 		return
-	case errors.Is(err, kerr.TopicAuthorizationFailed), kafka.IsUnknownTopic(err):
+	case kafka.IsUnknownTopic(err):
 		q.failed = readError(q.topic, err)
 	default:
 		q.of.cfg.Log.Warn("fetch for a queue failed; the client tries again", "topic", q.topic, "group", q.consumer, "err", err)
@@ -211,4 +213,28 @@ func (q *Queue) note(err error) {
 	}
 	q.wake()
 	q.of.wg.Go(func() { q.of.remove(q) }) // the next request makes another
+}
+
+// refused tells the errors that stay until somebody does something about them; the client would try for ever. nil is any other.
+func (q *Queue) refused(err error) error {
+	unfit := func(why string) error {
+		return kafkarest.Wrap(kafkarest.CodeGroupUnfit, err, fmt.Sprintf("This node cannot join the consumer group %s: %s", q.consumer, why))
+	}
+	switch {
+	case errors.Is(err, kerr.GroupAuthorizationFailed):
+		return kafkarest.Wrap(kafkarest.CodeForbidden, err, "Not authorized to access group: "+q.consumer)
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		return readError(q.topic, err)
+	case errors.Is(err, kerr.InconsistentGroupProtocol):
+		return unfit("it has members that do not offer the assignor cooperative-sticky, or that are no consumers. " +
+			"Set partition.assignment.strategy of those members so that it has the CooperativeStickyAssignor, stop them, or read with another consumer name.")
+	case errors.Is(err, kerr.InvalidSessionTimeout):
+		return unfit("messages.queue.session.timeout.ms is outside of what the brokers allow (group.min.session.timeout.ms to group.max.session.timeout.ms).")
+	case errors.Is(err, kerr.InvalidGroupID):
+		return kafkarest.Wrap(kafkarest.CodeUnprocessable, err, "Kafka allows no consumer group with the name "+q.consumer)
+	case errors.Is(err, kerr.GroupMaxSizeReached):
+		return &kafkarest.Error{Code: kafkarest.CodeRetryLater, RetryAfter: 5 * time.Second, Err: err,
+			Message: fmt.Sprintf("The consumer group %s has as many members as the brokers allow (group.max.size).", q.consumer)}
+	}
+	return nil
 }
