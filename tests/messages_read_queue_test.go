@@ -249,3 +249,14 @@ func TestMessagesQueueBesideV2(t *testing.T) {
 		}
 	})
 }
+
+// TestMessagesQueueRefusals is what is refused before anything is joined.
+func TestMessagesQueueRefusals(t *testing.T) {
+	b := harness.EmbeddedBroker(t)
+	p := startProxy(t, b, nil)
+	m := p.messages(harness.CreateTopic(t, b, 1))
+	for _, consumer := range []string{"-", "%2E", "%2e%2E", strings.Repeat("x", 250)} {
+		m.want(422, 422, "GET", "/"+consumer+"?wait=0")
+	}
+	m.want(200, 0, "GET", "/...?wait=0")
+}

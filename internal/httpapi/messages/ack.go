@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -20,8 +21,8 @@ func (a *API) queueNames(c *httpapi.Call) (topic, consumer string, err error) {
 	if err := a.Cluster.Topics().Allowed(topic); err != nil {
 		return "", "", err
 	}
-	if consumer == "-" || len(consumer) > 249 {
-		return "", "", unprocessable("A queue needs a consumer with a name of 1 to 249 characters; it is the name of its Kafka consumer group.")
+	if slices.Contains([]string{"-", ".", ".."}, consumer) || len(consumer) > 249 { // clients take dots out of a path: nothing could be acknowledged
+		return "", "", unprocessable("A queue needs a consumer with a name of 1 to 249 characters other than -, . and ..; it is the name of its Kafka consumer group.")
 	}
 	return topic, consumer, nil
 }
