@@ -257,6 +257,9 @@ func TestMessagesQueueRefusals(t *testing.T) {
 	m := p.messages(harness.CreateTopic(t, b, 1))
 	for _, consumer := range []string{"-", "%2E", "%2e%2E", strings.Repeat("x", 250)} {
 		m.want(422, 422, "GET", "/"+consumer+"?wait=0")
+		m.want(422, 0, "HEAD", "/"+consumer)
 	}
 	m.want(200, 0, "GET", "/...?wait=0")
+	m.want(204, 0, "HEAD", "/me")
+	p.messages("nosuch.topic").want(404, 0, "HEAD", "/me")
 }

@@ -120,7 +120,7 @@ func (qs *Queues) Open(ctx context.Context, topic, consumer string, opts OpenOpt
 	if q := qs.find(topic, consumer); q != nil {
 		return q, nil
 	}
-	if _, err := qs.fetcher.layout(ctx, topic, false); err != nil {
+	if err := qs.CheckTopic(ctx, topic); err != nil {
 		return nil, err
 	}
 	qs.mu.Lock()
@@ -144,6 +144,12 @@ func (qs *Queues) Open(ctx context.Context, topic, consumer string, opts OpenOpt
 	}
 	qs.queues[key] = q
 	return q, nil
+}
+
+// CheckTopic finds out whether there is a topic to open a queue of. Errors: CodeTopicNotFound and others.
+func (qs *Queues) CheckTopic(ctx context.Context, topic string) error {
+	_, err := qs.fetcher.layout(ctx, topic, false)
+	return err
 }
 
 func (qs *Queues) find(topic, consumer string) *Queue {

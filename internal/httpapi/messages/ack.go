@@ -54,7 +54,7 @@ func (a *API) receive(c *httpapi.Call) error {
 		}
 	}
 	if c.R.Method == http.MethodHead { // it must not change anything, and holding messages does
-		return c.NoContent()
+		return a.headQueue(c)
 	}
 	q, err := a.queue(c, p.from)
 	if err != nil {
@@ -93,6 +93,18 @@ func (a *API) receive(c *httpapi.Call) error {
 		return a.acknowledgeAll(h)
 	}
 	return nil
+}
+
+// headQueue refuses what GET would refuse, without joining a group.
+func (a *API) headQueue(c *httpapi.Call) error {
+	topic, _, err := a.queueNames(c)
+	if err != nil {
+		return err
+	}
+	if err := a.Queues.CheckTopic(c.R.Context(), topic); err != nil {
+		return unlessGone(c, err)
+	}
+	return c.NoContent()
 }
 
 // acknowledgeAll is ack=auto: the reply has left.
