@@ -260,6 +260,7 @@ func TestMessagesQueueRefusals(t *testing.T) {
 		m.want(422, 0, "HEAD", "/"+consumer)
 	}
 	m.want(200, 0, "GET", "/...?wait=0")
+	m.want(422, 422, "GET", "/me?wait=0&max_deliveries=1&dead_letter_topic="+m.topic)
 	m.want(204, 0, "HEAD", "/me")
 	p.messages("nosuch.topic").want(404, 0, "HEAD", "/me")
 }

@@ -45,6 +45,9 @@ func (a *API) receive(c *httpapi.Call) error {
 	if (p.maxDeliveries == 0) != (p.deadLetter == "") {
 		return unprocessable("max_deliveries and dead_letter_topic go together.")
 	}
+	if p.deadLetter == c.Param("topic") {
+		return unprocessable("dead_letter_topic is the topic itself: its dead letters would be delivered again.")
+	}
 	if p.deadLetter != "" {
 		if err := a.Cluster.Topics().Allowed(p.deadLetter); err != nil {
 			return err
