@@ -137,8 +137,8 @@ func (q *Queue) acknowledge(ctx context.Context, partition int32, offset int64, 
 	return q.settled(p), nil
 }
 
-// Release gives a held record back, to be handed out again after delay. One that is no longer held, and not with another client, is as good
-// as released. Errors: CodeLeaseLost.
+// Release gives a held record back, to be handed out again after delay. For one that waits for the end of an earlier delay, this one counts.
+// One that is no longer held, and not with another client, is as good as released. Errors: CodeLeaseLost.
 func (q *Queue) Release(ctx context.Context, partition int32, offset int64, lease uint64, delay time.Duration) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -149,7 +149,7 @@ func (q *Queue) Release(ctx context.Context, partition int32, offset int64, leas
 	switch p.check(offset, lease) {
 	case lost:
 		return errLeaseLost(partition, offset, toAnother)
-	case stands:
+	case stands, noLonger:
 		from := time.Time{}
 		if delay > 0 {
 			from = time.Now().Add(delay)

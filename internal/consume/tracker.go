@@ -215,10 +215,10 @@ func (t *tracker) trim() {
 	}
 }
 
-// release gives a held record back, to be handed out from a time on; the zero time is at once.
+// release gives a held record back, or one that was given back with a delay, to be handed out from a time on; the zero time is at once.
 func (t *tracker) release(offset int64, from time.Time) {
 	e := t.open[offset]
-	if e == nil || !e.held {
+	if e == nil || e.until.IsZero() { // it may be handed out now
 		return
 	}
 	if from.IsZero() {

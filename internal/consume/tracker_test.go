@@ -36,9 +36,10 @@ type trackerModel struct {
 	lease    uint64           // the last one given
 	held     map[int64]uint64 // by offset, the lease that holds it, as the clients believe
 	until    map[int64]time.Time
-	acked    map[int64]bool // acknowledged at this owner
-	durable  map[int64]bool // acknowledged, and in a commit: the client has its 204
-	unfit    int64          // offsets that the last commit had no room for
+	delayed  map[int64]time.Time // released, and not to be handed out before
+	acked    map[int64]bool      // acknowledged at this owner
+	durable  map[int64]bool      // acknowledged, and in a commit: the client has its 204
+	unfit    int64               // offsets that the last commit had no room for
 	delivers map[int64]int
 
 	committed int64
@@ -60,7 +61,7 @@ func newTrackerModel(t *rapid.T) *trackerModel {
 // restart is a new owner, who knows the commit alone.
 func (m *trackerModel) restart() {
 	m.tr = newTracker(m.committed, parseMetadata(m.metadata, m.committed))
-	m.held, m.until = map[int64]uint64{}, map[int64]time.Time{}
+	m.held, m.until, m.delayed = map[int64]uint64{}, map[int64]time.Time{}, map[int64]time.Time{}
 	m.acked = maps.Clone(m.durable)
 	m.fetched, _ = slices.BinarySearch(m.log, m.tr.next)
 }
@@ -91,6 +92,10 @@ func (m *trackerModel) deliver(*rapid.T) {
 	if m.held[offset] != 0 && m.until[offset].After(m.now) {
 		m.t.Fatalf("offset %d is delivered to a second client while the first holds it", offset)
 	}
+	if m.delayed[offset].After(m.now) {
+		m.t.Fatalf("offset %d is delivered before the delay of its release is over", offset)
+	}
+	delete(m.delayed, offset)
 	if string(e.record.Value) != fmt.Sprint(offset) {
 		m.t.Fatalf("offset %d comes with the value %q", offset, e.record.Value)
 	}
@@ -140,16 +145,28 @@ func (m *trackerModel) acknowledgeUpTo(*rapid.T) {
 	}
 }
 
+// release also comes for what was released before, with or without a delay: the last one counts.
 func (m *trackerModel) release(*rapid.T) {
 	offset := m.someOffset()
-	if m.tr.check(offset, m.held[offset]) != stands {
+	if s := m.tr.check(offset, m.held[offset]); s != stands && s != noLonger {
 		return
 	}
+	e := m.tr.open[offset]
+	waits := !e.until.IsZero()
 	from := time.Time{}
 	if rapid.Bool().Draw(m.t, "delay") {
-		from = m.now.Add(5 * time.Second)
+		from = m.now.Add(time.Duration(rapid.IntRange(1, 20).Draw(m.t, "delay in seconds")) * time.Second)
 	}
 	m.tr.release(offset, from)
+	if e.held {
+		m.t.Fatalf("offset %d is released, and held", offset)
+	}
+	if waits && !e.until.Equal(from) {
+		m.t.Fatalf("offset %d is released until %v, and waits until %v", offset, from, e.until)
+	}
+	if waits {
+		m.delayed[offset] = from
+	}
 	m.until[offset] = m.now
 }
 
