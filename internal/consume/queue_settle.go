@@ -92,7 +92,7 @@ func (q *Queue) absent(ctx context.Context, partition int32, offset int64) error
 // acknowledged already stays so: no error.
 // Errors: CodeLeaseLost when it was given to another client since, or with ErrElsewhere as its cause when this node does not have the partition,
 // as for the other two; CodeUnprocessable for a record that was never there, CodeRetryLater
-// when it could not be committed in time: it may or may not be.
+// when it could not be committed in time: it may or may not be; and with upTo when the partition is not fetched so far.
 func (q *Queue) Acknowledge(ctx context.Context, partition int32, offset int64, lease uint64, upTo bool) error {
 	s, err := q.acknowledge(ctx, partition, offset, lease, upTo)
 	if err != nil {
@@ -117,8 +117,12 @@ func (q *Queue) acknowledge(ctx context.Context, partition int32, offset int64, 
 			return &settlement{p, p.steps}, nil // it may not be committed yet
 		}
 	case unheard: // handed out by a node before this one, which may be this one's earlier life
-		if offset >= p.end || upTo {
+		if offset >= p.end {
 			return nil, kafkarest.Errorf(kafkarest.CodeUnprocessable, "The record at partition %d, offset %d has not been handed out.", partition, offset)
+		}
+		if upTo { // what is before it is not known yet
+			return nil, &kafkarest.Error{Code: kafkarest.CodeRetryLater, RetryAfter: time.Second, Message: fmt.Sprintf(
+				"This node has only just got partition %d, and has not fetched as far as offset %d: send the acknowledgement again.", partition, offset)}
 		}
 		if len(p.early) >= earlyMost {
 			return nil, &kafkarest.Error{Code: kafkarest.CodeTooManyRequests, RetryAfter: time.Second,

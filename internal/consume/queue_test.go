@@ -157,6 +157,25 @@ func TestQueueUpTo(t *testing.T) {
 	}
 }
 
+// TestQueueUpToBeforeItIsFetched acknowledges, after a restart, what an earlier life of the node has handed out.
+func TestQueueUpToBeforeItIsFetched(t *testing.T) {
+	p := &queuePart{tracker: newTracker(2, nil), end: 10, commits: make(chan struct{})}
+	q := &Queue{of: &Queues{}, parts: map[int32]*queuePart{0: p}, changed: make(chan struct{}), member: true}
+	_, err := q.acknowledge(t.Context(), 0, 5, 7, true)
+	wantCode(t, "up to what is not fetched yet", err, kafkarest.CodeRetryLater)
+	if e := kafkarest.AsError(err); e == nil || e.RetryAfter == 0 {
+		t.Errorf("it does not say when to try again: %v", err)
+	}
+	_, err = q.acknowledge(t.Context(), 0, 10, 7, true)
+	wantCode(t, "up to what was not there", err, kafkarest.CodeUnprocessable)
+	for offset := int64(2); offset < 6; offset++ {
+		p.add(&kgo.Record{Offset: offset})
+	}
+	if _, err = q.acknowledge(t.Context(), 0, 5, 7, true); err != nil || p.low() != 6 {
+		t.Errorf("up to what is fetched by now: %v; %d is the first that is open", err, p.low())
+	}
+}
+
 func TestQueueDeadLetters(t *testing.T) {
 	b := newReaderBench(t)
 	topic := b.topic(1)
