@@ -27,6 +27,8 @@ type QueueConfig struct {
 	SessionTimeout time.Duration // after which the group gives the partitions of a node that died to others; 0 is 10 s
 	CommitTimeout  time.Duration // 0 is 10 s
 	Log            *slog.Logger  // nil discards
+
+	deadTimeout time.Duration // how long a receive waits for dead records on their way; 0 is 10 s
 }
 
 // windowSpan is how far apart in offsets the first and the last record of a window may be: as many bits as the metadata of a commit holds, so
@@ -64,6 +66,7 @@ func NewQueues(cfg QueueConfig, cluster *kafka.Cluster) *Queues {
 	orElse(&cfg.TotalBytes, 256<<20)
 	orElse(&cfg.SessionTimeout, 10*time.Second)
 	orElse(&cfg.CommitTimeout, 10*time.Second)
+	orElse(&cfg.deadTimeout, 10*time.Second)
 	orElse(&cfg.Log, slog.New(slog.DiscardHandler))
 	ctx, stop := context.WithCancel(context.Background())
 	qs := &Queues{cfg: cfg, cluster: cluster, queues: map[queueKey]*Queue{}, views: map[queueKey]*lookup{}, ctx: ctx, stop: stop,

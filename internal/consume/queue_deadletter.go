@@ -21,46 +21,50 @@ const (
 	headerDeliveries = "dead-letter-deliveries"
 )
 
-// deadTimeout is how long the records of one receive may take on their way.
-const deadTimeout = 10 * time.Second
+// deadHold is how long a record on its way is held at the most. The producer tells the outcome of each well before; to try it again without
+// knowing would store it twice.
+const deadHold = time.Hour
 
-// bury produces dead records to their topic, then acknowledges them. Those that cannot be stored there are tried again later. They may come
-// to be there twice when this node dies in between.
+// bury produces dead records to their topic, and waits for that a while; each is acknowledged when it is there, be it later. Those that cannot
+// be stored are tried again later. They may come to be there twice when this node dies in between.
 func (q *Queue) bury(dead []Held, opts ReceiveOptions) {
 	producer, err := q.of.cluster.Producer()
 	if err != nil {
 		q.revive(dead, err)
 		return
 	}
-	type outcome struct {
-		of  Held
-		err error
-	}
-	outcomes := make(chan outcome, len(dead))
+	outcomes := make(chan struct{}, len(dead))
 	for _, d := range dead {
-		producer.Produce(q.deadLetter(d, opts.DeadLetter), func(_ *kgo.Record, err error) { outcomes <- outcome{d, err} })
+		producer.Produce(q.deadLetter(d, opts.DeadLetter), func(_ *kgo.Record, err error) {
+			if err != nil {
+				q.revive([]Held{d}, producer.Failed(opts.DeadLetter, err))
+			} else {
+				q.buried(d)
+			}
+			outcomes <- struct{}{}
+		})
 	}
-	timer := time.NewTimer(deadTimeout)
+	timer := time.NewTimer(q.of.cfg.deadTimeout)
 	defer timer.Stop()
 	for range dead {
 		select {
-		case o := <-outcomes:
-			if o.err != nil {
-				q.revive([]Held{o.of}, producer.Failed(opts.DeadLetter, o.err))
-				continue
-			}
-			q.mu.Lock()
-			if p := q.parts[o.of.Partition]; p != nil && p.check(o.of.Offset, o.of.Lease) != lost {
-				p.acknowledge(o.of.Offset)
-				q.settled(p)
-			}
-			q.mu.Unlock()
-		case <-timer.C: // the rest is held for a while yet, and tried again after it
+		case <-outcomes:
+		case <-timer.C:
 			q.of.cfg.Log.Warn("a dead-letter topic does not take records in time", "topic", opts.DeadLetter)
 			return
 		}
 	}
 	q.resume()
+}
+
+// buried acknowledges a record that is in its dead-letter topic, unless it was given to a client meanwhile.
+func (q *Queue) buried(d Held) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if p := q.parts[d.Partition]; p != nil && p.check(d.Offset, d.Lease) != lost {
+		p.acknowledge(d.Offset)
+		q.settled(p)
+	}
 }
 
 func (q *Queue) deadLetter(d Held, topic string) *kgo.Record {

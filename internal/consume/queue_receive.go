@@ -168,7 +168,7 @@ func (q *Queue) handOut(now time.Time, opts ReceiveOptions) (got []Held, dead []
 			lease := rand.Uint64() | 1 //nolint:gosec // it tells deliveries apart; it is no secret
 			if opts.MaxDeliveries > 0 && e.deliveries >= opts.MaxDeliveries {
 				if len(dead) < 100 {
-					p.take(lease, now.Add(time.Minute), nil)
+					p.take(lease, now.Add(deadHold), nil)
 					e.deliveries--
 					dead = append(dead, Held{e.record, lease, e.deliveries, time.Time{}})
 					more = true

@@ -12,6 +12,7 @@ import (
 	"kafkarest"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 func (b *readerBench) queues(cfg QueueConfig) *Queues {
@@ -216,6 +217,35 @@ func TestQueueDeadLetters(t *testing.T) {
 	if len(got) != 7 || got[0] != "a=b" || got[1] != headerTopic+"="+topic || got[3] != headerOffset+"=3" || got[6] != headerDeliveries+"=2" || string(last.Key) != "k" {
 		t.Errorf("the dead letter has the headers %v and the key %s", got, last.Key)
 	}
+}
+
+// TestQueueDeadLetterThatIsLate has a dead-letter topic that takes a record only after the receive has given up waiting for it.
+func TestQueueDeadLetterThatIsLate(t *testing.T) {
+	b := newReaderBench(t)
+	topic := b.topic(1)
+	b.store(topic, 1, 0, 1)
+	dead := topic + "-dead"
+	b.create(dead)
+	q := b.open(b.queues(QueueConfig{deadTimeout: 50 * time.Millisecond}), topic)
+	h := b.receive(q, 1, AnyWait)
+	if err := q.Release(t.Context(), 0, 0, h.Records[0].Lease, 0); err != nil {
+		t.Fatal(err)
+	}
+	gate := make(chan struct{})
+	b.broker.Cluster().ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		b.broker.Cluster().SleepControl(func() { <-gate })
+		return nil, nil, false
+	})
+	h, err := q.Receive(t.Context(), ReceiveOptions{Limits: Limits{Wait: 100 * time.Millisecond}, MaxDeliveries: 1, DeadLetter: dead})
+	close(gate)
+	if err != nil || len(h.Records) != 0 {
+		t.Errorf("a second delivery: %v %v", h.values(), err)
+	}
+	within(t, "the record is acknowledged", 10*time.Second, func() bool {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		return q.parts[0].low() == 1
+	})
 }
 
 func TestQueueWindow(t *testing.T) {
