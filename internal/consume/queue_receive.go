@@ -58,6 +58,9 @@ func (q *Queue) Receive(ctx context.Context, opts ReceiveOptions) (*Handout, err
 	defer q.receive(-1)
 	began := time.Now()
 	for {
+		if errors.Is(ctx.Err(), context.Canceled) { // nobody is left to be given anything, and it would count as a delivery
+			return &Handout{nil, q}, kafka.Error(ctx.Err())
+		}
 		q.mu.Lock()
 		got, dead := q.handOut(time.Now(), opts)
 		changed, due, err := q.changed, q.due(), q.trouble()

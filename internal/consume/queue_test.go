@@ -307,6 +307,27 @@ func TestQueueHolderStopsAStream(t *testing.T) {
 	}
 }
 
+// TestQueueDoesNotCountWhatNobodyGets has clients that go before they are given anything, again and again.
+func TestQueueDoesNotCountWhatNobodyGets(t *testing.T) {
+	b := newReaderBench(t)
+	topic := b.topic(1)
+	b.store(topic, 1, 0, 1)
+	q := b.open(b.queues(QueueConfig{}), topic)
+	b.receive(q, 1, AnyWait).Release()
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 3 {
+		holder := &Holder{}
+		if h, err := q.Receive(gone, ReceiveOptions{Holder: holder, MostHeld: 10}); err == nil || len(h.Records) != 0 {
+			t.Errorf("handed out to nobody: %v %v", h.values(), err)
+		}
+		q.ReleaseAll(holder)
+	}
+	if h := b.receive(q, 1, 0); len(h.Records) != 1 || h.Records[0].Deliveries != 1 {
+		t.Errorf("%+v", h.Records)
+	}
+}
+
 // TestQueueWorkers has workers acknowledge out of order, fail and let holds run out, while a second node joins and leaves: nothing is lost,
 // and what was acknowledged never comes again.
 func TestQueueWorkers(t *testing.T) {

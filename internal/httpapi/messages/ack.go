@@ -184,7 +184,11 @@ func (a *API) streamQueue(c *httpapi.Call, p *readParams, q *consume.Queue, opts
 			s.line = p.render.message(ctx, s.line[:0], h.Records[i].Record, ticket(base, &h.Records[i]))
 			s.buf = as.message(s.buf, s.line, "")
 		}
-		if err := s.flush(); err != nil {
+		err = c.R.Context().Err() // a write to a client that has just gone may seem to succeed
+		if err == nil {
+			err = s.flush()
+		}
+		if err != nil {
 			h.Release()
 			return err
 		}
