@@ -85,7 +85,8 @@ func (q *Queue) remember(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetFetc
 }
 
 // assigned makes a tracker of each newly assigned partition from what the group's last commit says. Without one the exact first or last
-// offset of this moment is where it begins; the last one is committed, since the next assignment would find another. A commit beyond the end of the log is one of a topic that was made anew.
+// offset of this moment is where it begins; the last one is committed, since the next assignment would find another. A commit beyond the end
+// of the log is one of a topic that was made anew.
 func (q *Queue) assigned(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 	starts, ends, err := q.bounds(ctx)
 	if err != nil {

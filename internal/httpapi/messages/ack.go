@@ -22,7 +22,7 @@ func (a *API) queueNames(c *httpapi.Call) (topic, consumer string, err error) {
 		return "", "", err
 	}
 	if slices.Contains([]string{"-", ".", ".."}, consumer) || len(consumer) > 249 { // clients take dots out of a path: nothing could be acknowledged
-		return "", "", unprocessable("A queue needs a consumer with a name of 1 to 249 characters other than -, . and ..; it is the name of its Kafka consumer group.")
+		return "", "", unprocessable("A queue needs a consumer with a name of 1 to 249 characters, not -, . or ..; it is the name of its Kafka consumer group.")
 	}
 	return topic, consumer, nil
 }
