@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"kafkarest/tests/harness"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // TestMessagesQueueShow is what the first page of the documentation promises.
@@ -263,4 +265,31 @@ func TestMessagesQueueRefusals(t *testing.T) {
 	m.want(422, 422, "GET", "/me?wait=0&max_deliveries=1&dead_letter_topic="+m.topic)
 	m.want(204, 0, "HEAD", "/me")
 	p.messages("nosuch.topic").want(404, 0, "HEAD", "/me")
+}
+
+// TestMessagesQueueOfAnUnfitGroup has a member in the group that offers no assignor that queues have.
+func TestMessagesQueueOfAnUnfitGroup(t *testing.T) {
+	eachBroker(t, func(t *testing.T, b broker) {
+		p := startProxy(t, b, nil)
+		topic, group := harness.CreateTopic(t, b, 1), harness.FreshName("g")
+		in := make(chan struct{}, 10)
+		foreign, err := kgo.NewClient(append([]kgo.Opt{kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic), kgo.Balancers(kgo.RangeBalancer()),
+			kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { in <- struct{}{} })}, b.Client...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer foreign.Close()
+		<-in
+		r := p.Do("GET", "/messages/"+topic+"/"+group+"?wait=20", "")
+		for _, part := range []string{`"error_code":40907`, `"name":"INCONSISTENT_GROUP_PROTOCOL"`, `"retriable":false`, "group " + group, "CooperativeStickyAssignor"} {
+			if r.Status != 409 || !strings.Contains(r.Body, part) {
+				t.Errorf("%d without %s: %s", r.Status, part, r.Body)
+			}
+		}
+		foreign.Close()
+		storeNumbers(t, b, topic, 1, 0, 1)
+		if got := p.messages(topic).receiveN("/"+group+"?wait=5", 1); string(got[0].Value) != "0" {
+			t.Errorf("after the other member has left: %v", messageValues(got))
+		}
+	})
 }
