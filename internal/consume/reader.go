@@ -2,7 +2,6 @@ package consume
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -14,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/semaphore"
 )
 
 // ReaderConfig bounds a Reader. Zero values stand for the defaults.
@@ -32,8 +32,8 @@ type Reader struct {
 	cluster *kafka.Cluster
 	hub     *hub
 	fetcher *fetcher
-	memory  *allowance
-	tails   chan struct{} // slots
+	memory  *semaphore.Weighted // bytes
+	tails   chan struct{}       // slots
 
 	drain     chan struct{} // closed when waiting ends
 	drainOnce sync.Once
@@ -46,7 +46,7 @@ func NewReader(cfg ReaderConfig, cluster *kafka.Cluster) *Reader {
 	orElse(&cfg.MaxTails, 5000)
 	orElse(&cfg.Log, slog.New(slog.DiscardHandler))
 	f := &fetcher{cluster: cluster, committed: cfg.ReadCommitted, topics: map[string]*layout{}, slots: make(chan struct{}, 64)}
-	return &Reader{cfg: cfg, cluster: cluster, fetcher: f, hub: newHub(cluster, f, cfg), memory: &allowance{left: cfg.Buffer},
+	return &Reader{cfg: cfg, cluster: cluster, fetcher: f, hub: newHub(cluster, f, cfg), memory: semaphore.NewWeighted(cfg.Buffer),
 		tails: make(chan struct{}, cfg.MaxTails), drain: make(chan struct{})}
 }
 
@@ -217,7 +217,7 @@ func (r *Reader) startAtLast(ctx context.Context, c Cursor, partitions []int32, 
 	var newest []*kgo.Record
 	at := c.Clone()
 	for !reached(at, ends) {
-		b, err := r.read(ctx, at, Limits{Records: 1000, Bytes: 4 << 20})
+		b, err := r.read(ctx, at, Limits{Records: 1000, Bytes: 4 << 20}, nil)
 		if err != nil {
 			return Cursor{}, err
 		}
@@ -255,7 +255,7 @@ func (r *Reader) enough(ctx context.Context, c Cursor, starts, ends map[int32]in
 		c.Advance(p, max(starts[p], ends[p]-back))
 		var newest []*kgo.Record
 		for at := c.Clone(); !reached(at, ends); {
-			b, err := r.read(ctx, at, Limits{Records: 1000, Bytes: 4 << 20})
+			b, err := r.read(ctx, at, Limits{Records: 1000, Bytes: 4 << 20}, nil)
 			if err != nil {
 				return Cursor{}, err
 			}
@@ -324,20 +324,19 @@ func (r *Reader) Read(ctx context.Context, c Cursor, limits Limits) (*Batch, err
 	orElse(&limits.Records, 500)
 	orElse(&limits.Bytes, 1<<20)
 	limits.Bytes = min(limits.Bytes, r.cfg.Buffer)
-	if err := r.memory.take(ctx, limits.Bytes); err != nil {
-		return nil, err
-	}
-	b, err := r.read(ctx, c, limits)
+	charge := &charge{memory: r.memory}
+	b, err := r.read(ctx, c, limits, charge)
 	if err != nil {
-		r.memory.give(limits.Bytes)
+		charge.release()
 		return nil, err
 	}
-	b.done = sync.OnceFunc(func() { r.memory.give(limits.Bytes) })
+	b.done = sync.OnceFunc(charge.release)
 	return b, nil
 }
 
-func (r *Reader) read(ctx context.Context, c Cursor, limits Limits) (*Batch, error) {
+func (r *Reader) read(ctx context.Context, c Cursor, limits Limits, charge *charge) (*Batch, error) {
 	t := r.tail(c)
+	t.charge = charge
 	defer t.detach()
 	if limits.Wait > 0 {
 		var cancel context.CancelFunc
@@ -345,47 +344,5 @@ func (r *Reader) read(ctx context.Context, c Cursor, limits Limits) (*Batch, err
 		defer cancel()
 		return t.wait(ctx, limits)
 	}
-	return t.gather(ctx, limits)
-}
-
-// allowance is a number of bytes that many may take from.
-type allowance struct {
-	mu    sync.Mutex
-	left  int64
-	freed chan struct{} // closed when something is given back; nil while nobody waits
-}
-
-// take waits for a few seconds until there is enough; n is not more than there is in all.
-func (a *allowance) take(ctx context.Context, n int64) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	for {
-		a.mu.Lock()
-		if a.left >= n {
-			a.left -= n
-			a.mu.Unlock()
-			return nil
-		}
-		if a.freed == nil {
-			a.freed = make(chan struct{})
-		}
-		freed := a.freed
-		a.mu.Unlock()
-		select {
-		case <-freed:
-		case <-ctx.Done():
-			return &kafkarest.Error{Code: kafkarest.CodeTooManyRequests, RetryAfter: time.Second, Message: fmt.Sprintf(
-				"All reads together hold as much as they may; this one asks for %d bytes: ask for less with max_bytes, or try again.", n)}
-		}
-	}
-}
-
-func (a *allowance) give(n int64) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.left += n
-	if a.freed != nil {
-		close(a.freed)
-		a.freed = nil
-	}
+	return t.look(ctx, limits)
 }

@@ -23,6 +23,8 @@ type Tail struct {
 	hub      *hubTopic       // nil until the tail has come to the end
 	followed map[int32]bool
 	gaps     []Gap
+	charge   *charge   // nil for an endless read, whose batches are small
+	asked    bool      // the last gather asked brokers
 	looked   time.Time // when the topic was last looked at for new partitions
 }
 
@@ -79,7 +81,7 @@ func (t *Tail) wait(ctx context.Context, limits Limits) (*Batch, error) {
 		if t.hub != nil {
 			changed, failed = t.hub.news() // before looking, so that nothing comes unnoticed in between
 		}
-		b, err := t.gather(ctx, limits)
+		b, err := t.look(ctx, limits)
 		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return &Batch{Next: t.at.Clone()}, nil
 		}
@@ -198,7 +200,8 @@ func (t *Tail) gather(ctx context.Context, limits Limits) (*Batch, error) {
 		}
 		behind = append(behind, p)
 	}
-	if len(behind) > 0 {
+	t.asked = len(behind) > 0
+	if t.asked {
 		size := min(limits.Bytes, max(64<<10, int64(limits.Records)*4<<10))
 		got, err := t.r.fetcher.fetch(ctx, t.at.Topic, behind, size)
 		if err != nil {

@@ -1,0 +1,106 @@
+package consume
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// until polls, with a deadline.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within 20 s", what)
+		}
+	}
+}
+
+// waiting is how many readers wait at the end of a partition.
+func waiting(r *Reader, topic string, partition int32) int {
+	r.hub.mu.Lock()
+	t := r.hub.topics[topic]
+	r.hub.mu.Unlock()
+	if t == nil {
+		return 0
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if ring := t.rings[partition]; ring != nil {
+		return ring.users
+	}
+	return 0
+}
+
+// TestWaitingHoldsNothing has many more reads wait than the memory of all reads has room for at once.
+func TestWaitingHoldsNothing(t *testing.T) {
+	const reads = 50
+	b := newReaderBench(t)
+	topic := b.topic(1)
+	r := b.reader(ReaderConfig{Buffer: 1 << 20}) // that of one read
+	c := b.start(r, topic, nil, From{})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var wg sync.WaitGroup
+	for range reads {
+		wg.Go(func() {
+			batch, err := r.Read(ctx, c, Limits{Wait: time.Minute})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer batch.Done()
+			if got := values(batch.Records); !slices.Equal(got, []string{"0"}) {
+				t.Errorf("a waiting read got %v", got)
+			}
+		})
+	}
+	until(t, "all reads wait", func() bool { return waiting(r, topic, 0) == reads })
+	until(t, "waiting reads hold nothing", func() bool {
+		free := r.memory.TryAcquire(1 << 20)
+		if free {
+			r.memory.Release(1 << 20)
+		}
+		return free
+	})
+	b.store(topic, 1, 0, 1)
+	wg.Wait()
+	if !r.memory.TryAcquire(1 << 20) {
+		t.Error("memory is still held after all replies")
+	}
+}
+
+// TestReadsAreBounded has replies hold what they carry until they are written.
+func TestReadsAreBounded(t *testing.T) {
+	b := newReaderBench(t)
+	topic := b.topic(1)
+	b.store(topic, 1, 0, 10)
+	r := b.reader(ReaderConfig{Buffer: 1 << 20})
+	c := b.start(r, topic, nil, From{Earliest: true})
+	first, err := r.Read(t.Context(), c, Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	second := make(chan error, 1)
+	go func() {
+		batch, err := r.Read(ctx, c, Limits{})
+		if err == nil {
+			batch.Done()
+		}
+		second <- err
+	}()
+	select {
+	case err := <-second:
+		t.Fatalf("a second read came in although the first holds all: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	first.Done()
+	first.Done() // once too often does no harm
+	if err := <-second; err != nil {
+		t.Error(err)
+	}
+	cancel()
+}
