@@ -259,17 +259,37 @@ func (t *Tail) choose(lots []lot, limits Limits) *Batch {
 	if n > 0 {
 		t.gaps = nil
 	}
-	t.at.Ahead = t.at.Ahead && n == 0
 	for i, l := range lots {
 		switch k := taken[i]; {
 		case k == len(l.records):
-			t.at.Advance(l.partition, max(l.next, offsetOf(t.at, l.partition)))
+			t.advance(l.partition, l.next)
 		case k > 0:
-			t.at.Advance(l.partition, l.records[k-1].Offset+1)
+			t.advance(l.partition, l.records[k-1].Offset+1)
 		}
 	}
+	t.at.Ahead = t.at.Ahead && t.beyond()
 	b.Next = t.at.Clone()
 	return b
+}
+
+// advance notes what has been looked at of a partition.
+func (t *Tail) advance(partition int32, to int64) {
+	if to <= offsetOf(t.at, partition) {
+		return
+	}
+	t.at.Advance(partition, to)
+	if t.at.Ahead {
+		t.ends[partition] = max(t.ends[partition], to) // the log is at least as long
+	}
+}
+
+// beyond reports whether the log of any partition may end before its position, which a number that a client chose may be: until all are within
+// their logs, the cursor must say that it is one.
+func (t *Tail) beyond() bool {
+	return slices.ContainsFunc(t.at.Next, func(p Position) bool {
+		end, known := t.ends[p.Partition]
+		return !known || p.Offset > end
+	})
 }
 
 // merge orders the first taken[i] records of each lot by timestamp, keeping each lot's own order.

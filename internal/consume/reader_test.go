@@ -238,6 +238,32 @@ func TestReaderCursorOfAnotherLife(t *testing.T) {
 	}
 }
 
+// TestReaderNumberOfSeveral asks for a number that one partition has and another has not yet.
+func TestReaderNumberOfSeveral(t *testing.T) {
+	b := newReaderBench(t)
+	topic := b.topic(2)
+	b.store(topic, 1, 0, 20) // partition 0
+	number := int64(10)
+	r := b.reader(ReaderConfig{})
+	c := b.start(r, topic, []int32{0, 1}, From{Offset: &number})
+	if got := b.readAll(r, c, Limits{Records: 3, Bytes: 1 << 20}); !slices.Equal(got, numbers(10, 20)) {
+		t.Errorf("%v", got)
+	}
+	b.store(topic, 2, 20, 44) // 12 to each: the second has two records that were asked for
+	if got := b.readAll(r, c, Limits{Records: 50, Bytes: 1 << 20}); len(got) != 24 {
+		t.Errorf("%d records, want 22 of partition 0 and 2 of partition 1: %v", len(got), got)
+	}
+	within := int64(12)
+	batch, err := r.Read(t.Context(), b.start(r, topic, []int32{0, 1}, From{Offset: &within}), Limits{Records: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer batch.Done()
+	if batch.Next.Ahead {
+		t.Error("all positions are within their logs, and the cursor would wait in a topic that was made anew")
+	}
+}
+
 func TestReaderTellsOfGaps(t *testing.T) {
 	b := newReaderBench(t)
 	topic := b.topic(1)
