@@ -233,6 +233,22 @@ func TestMessagesEventStream(t *testing.T) {
 	})
 }
 
+// TestMessagesEventIDs has the first event of a stream name the place that a read to there gives: neither waits in a topic that was made anew.
+func TestMessagesEventIDs(t *testing.T) {
+	eachBroker(t, func(t *testing.T, b broker) {
+		p := startProxy(t, b, nil)
+		topic := harness.CreateTopic(t, b, 1)
+		storeNumbers(t, b, topic, 1, 0, 3)
+		m := p.messages(topic)
+		s := m.open("/-/0", "text/event-stream")
+		s.line("retry: ")
+		_, id := s.event()
+		if next := m.get("/-/0?limit=1").Next; id != next {
+			t.Errorf("the id of the first event is %s, and next after its message is %s", id, next)
+		}
+	})
+}
+
 func TestMessagesLineStream(t *testing.T) {
 	eachBroker(t, func(t *testing.T, b broker) {
 		p := startProxy(t, b, nil)

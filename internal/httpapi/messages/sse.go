@@ -111,6 +111,7 @@ func (a *API) streamFrom(c *httpapi.Call, p *readParams, cursor consume.Cursor, 
 		for _, g := range b.Gaps {
 			s.buf = as.gap(s.buf, g)
 		}
+		cursor.Ahead = b.Next.Ahead // the log reaches beyond all that comes here
 		for _, r := range b.Records {
 			cursor.Advance(r.Partition, r.Offset+1)
 			s.next = cursor.String()
