@@ -2,12 +2,14 @@ package consume
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
 
 	"kafkarest/internal/kafka"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -32,6 +34,7 @@ type hub struct {
 
 // hubTopic is what is followed of one topic.
 type hubTopic struct {
+	id      [16]byte // zero where brokers have none
 	mu      sync.Mutex
 	rings   map[int32]*ring
 	changed chan struct{} // closed and replaced when any of its rings has something new
@@ -88,16 +91,21 @@ func (h *hub) start() error {
 	return nil
 }
 
-// follow has the end of a partition followed from an offset on, which must not be beyond its end, and keeps it until leave.
-func (h *hub) follow(topic string, from map[int32]int64) (*hubTopic, error) {
+// follow has the end of a partition followed from an offset on, which must not be beyond its end, and keeps it until leave. id is that of the
+// topic which answered so.
+func (h *hub) follow(topic string, id [16]byte, from map[int32]int64) (*hubTopic, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.start(); err != nil {
 		return nil, err
 	}
 	t := h.topics[topic]
+	if t != nil && t.id != id {
+		h.forget(topic, t)
+		t = nil
+	}
 	if t == nil {
-		t = &hubTopic{rings: map[int32]*ring{}, changed: make(chan struct{})}
+		t = &hubTopic{id: id, rings: map[int32]*ring{}, changed: make(chan struct{})}
 		h.topics[topic] = t
 	}
 	t.mu.Lock()
@@ -106,7 +114,7 @@ func (h *hub) follow(topic string, from map[int32]int64) (*hubTopic, error) {
 	for p, offset := range from {
 		r := t.rings[p]
 		if r == nil {
-			r = &ring{start: offset, end: offset}
+			r = &ring{start: offset, end: offset, polled: offset}
 			t.rings[p] = r
 			added[p] = kgo.NewOffset().At(offset)
 			h.rings++
@@ -148,14 +156,52 @@ func (h *hub) poll(client *kgo.Client) {
 			if t == nil {
 				return
 			}
-			for _, fp := range ft.Partitions {
-				t.take(fp.Partition, fp.Records, limit)
-				if fp.Err != nil && h.ctx.Err() == nil {
-					t.fail(fp.Err)
-				}
+			for i := range ft.Partitions {
+				h.polled(ft.Topic, t, &ft.Partitions[i], limit)
 			}
 		})
 	}
+}
+
+// forgetNow is forget where h.mu is not held.
+func (h *hub) forgetNow(topic string, t *hubTopic) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.forget(topic, t)
+}
+
+// polled takes what the client has of one partition.
+func (h *hub) polled(topic string, t *hubTopic, fp *kgo.FetchPartition, limit int64) {
+	if t.restarted(fp.Partition, fp.Records) {
+		h.forgetNow(topic, t)
+		return
+	}
+	t.take(fp.Partition, fp.Records, limit)
+	switch {
+	case fp.Err == nil || h.ctx.Err() != nil:
+	case errors.Is(fp.Err, kerr.UnknownTopicID): // stays for as long as the client knows the topic that was deleted
+		h.forgetNow(topic, t)
+	default:
+		t.fail(fp.Err)
+	}
+}
+
+// errForgotten tells readers to look for themselves, and then to have the topic followed afresh.
+var errForgotten = errors.New("the log is not the one that was followed")
+
+// forget ends the following of a topic that was deleted or cut off, and maybe made anew: its rings are of another log.
+// h.mu is held.
+func (h *hub) forget(topic string, t *hubTopic) {
+	if h.topics[topic] != t {
+		return
+	}
+	delete(h.topics, topic)
+	h.client.PurgeTopicsFromConsuming(topic) // else it keeps the old topic's id
+	t.mu.Lock()
+	h.rings -= len(t.rings)
+	clear(t.rings)
+	t.mu.Unlock()
+	t.fail(errForgotten)
 }
 
 // ringLimit shares the budget among the rings.
@@ -186,6 +232,10 @@ func (h *hub) warm(topic string, t *hubTopic, from map[int32]int64) {
 			return // the client retries by itself
 		}
 		for _, g := range got {
+			if g.id != t.id {
+				h.forgetNow(topic, t)
+				return
+			}
 			t.take(g.Partition, g.records, h.ringLimit())
 		}
 		select {
@@ -242,11 +292,22 @@ func (t *hubTopic) take(partition int32, records []*kgo.Record, limit int64) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	r := t.rings[partition]
+	if r == nil {
+		return
+	}
 	t.failed = nil
-	if r := t.rings[partition]; r != nil && r.add(records, limit) {
+	if r.add(records, limit) {
 		close(t.changed)
 		t.changed = make(chan struct{})
 	}
+}
+
+func (t *hubTopic) restarted(partition int32, records []*kgo.Record) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := t.rings[partition]
+	return r != nil && r.restarted(records)
 }
 
 // fail wakes who waits, so that they ask the brokers themselves what is wrong.

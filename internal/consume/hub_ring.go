@@ -12,6 +12,7 @@ import (
 type ring struct {
 	start, end int64
 	records    []*kgo.Record // by offset; the slice moves on, what readers have taken of it stays theirs
+	polled     int64         // where the hub's client goes on; warm may be ahead of it
 	bytes      int64
 	users      int
 	idle       time.Time // since when users is 0
@@ -42,6 +43,16 @@ func (r *ring) add(records []*kgo.Record, limit int64) bool {
 		r.records = r.records[old:]
 	}
 	return true
+}
+
+// restarted reports whether the hub's client, which brought these records, has gone back: its place was not in the log any more.
+func (r *ring) restarted(records []*kgo.Record) bool {
+	if len(records) == 0 {
+		return false
+	}
+	before := r.polled
+	r.polled = records[len(records)-1].Offset + 1
+	return records[0].Offset < before
 }
 
 // from gives records from an offset on, which is not below start, in memory of the caller's own.

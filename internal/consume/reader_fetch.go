@@ -165,6 +165,7 @@ func readError(topic string, err error) error {
 // fetched is what a broker answered for one partition.
 type fetched struct {
 	Position               // that was asked for
+	id       [16]byte      // of the topic that answered; zero where brokers have none
 	records  []*kgo.Record // from it on
 	next     int64         // the offset after what was looked at, whether records came of it or not
 	end      int64         // of what can be read now; -1 when the broker does not say
@@ -303,7 +304,7 @@ func (f *fetcher) fetchFrom(leader int32, l *layout, at []Position, maxBytes int
 			rp := &answer.Topics[i].Partitions[j]
 			for _, p := range at {
 				if p.Partition == rp.Partition {
-					got = append(got, f.decode(p, rp))
+					got = append(got, f.decode(p, l.id, rp))
 				}
 			}
 		}
@@ -319,7 +320,7 @@ func kafkaFetchError(err error) error {
 	return kafka.Error(err)
 }
 
-func (f *fetcher) decode(p Position, rp *kmsg.FetchResponseTopicPartition) fetched {
+func (f *fetcher) decode(p Position, id [16]byte, rp *kmsg.FetchResponseTopicPartition) fetched {
 	opts := kgo.ProcessFetchPartitionOpts{Offset: p.Offset, Topic: p.Topic, Partition: p.Partition}
 	end := rp.HighWatermark
 	if f.committed {
@@ -331,5 +332,5 @@ func (f *fetcher) decode(p Position, rp *kmsg.FetchResponseTopicPartition) fetch
 	if err != nil && len(fp.Records) > 0 {
 		err = nil // it comes again if it stays
 	}
-	return fetched{p, fp.Records, max(next, p.Offset), end, err}
+	return fetched{p, id, fp.Records, max(next, p.Offset), end, err}
 }

@@ -19,6 +19,7 @@ import (
 type Tail struct {
 	r        *Reader
 	at       Cursor
+	id       [16]byte        // of the topic; zero until a broker has answered
 	ends     map[int32]int64 // as the last fetch of each partition told
 	hub      *hubTopic       // nil until the tail has come to the end
 	followed map[int32]bool
@@ -80,6 +81,10 @@ func (t *Tail) wait(ctx context.Context, limits Limits) (*Batch, error) {
 		var failed error
 		if t.hub != nil {
 			changed, failed = t.hub.news() // before looking, so that nothing comes unnoticed in between
+			if errors.Is(failed, errForgotten) {
+				t.detach()
+				failed = nil
+			}
 		}
 		b, err := t.look(ctx, limits)
 		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
@@ -144,7 +149,7 @@ func (t *Tail) follow() (added bool, err error) {
 	if len(from) == 0 {
 		return false, nil
 	}
-	if t.hub, err = t.r.hub.follow(t.at.Topic, from); err != nil {
+	if t.hub, err = t.r.hub.follow(t.at.Topic, t.id, from); err != nil {
 		return false, err
 	}
 	for p := range from {
@@ -157,8 +162,13 @@ func (t *Tail) follow() (added bool, err error) {
 func (t *Tail) probe(ctx context.Context) error {
 	got, err := t.r.fetcher.fetch(ctx, t.at.Topic, t.at.Next, 1<<10)
 	for _, g := range got {
-		if g.err != nil && !errors.Is(g.err, kerr.OffsetOutOfRange) {
-			err = g.err
+		if gone := t.same(g.id); gone != nil {
+			return gone
+		}
+		if g.err != nil && ctx.Err() == nil {
+			if err := t.repair(ctx, g); err != nil && ctx.Err() == nil {
+				return err
+			}
 		}
 	}
 	if err != nil && ctx.Err() == nil {
@@ -209,6 +219,9 @@ func (t *Tail) gather(ctx context.Context, limits Limits) (*Batch, error) {
 		}
 		gaps := len(t.gaps)
 		for _, g := range got {
+			if err := t.same(g.id); err != nil {
+				return nil, err
+			}
 			if g.err != nil {
 				if err := t.repair(ctx, g); err != nil {
 					return nil, err
@@ -310,6 +323,17 @@ func merge(lots []lot, taken []int, n int) []*kgo.Record {
 		at[first]++
 	}
 	return out
+}
+
+// same holds the read to the topic that it began with: one that was made anew may have grown beyond the read's place.
+func (t *Tail) same(id [16]byte) error {
+	if t.id == [16]byte{} {
+		t.id = id
+	}
+	if t.id != id {
+		return kafkarest.Errorf(kafkarest.CodeCursorGone, "Topic %s was deleted and made anew. Begin again at earliest or latest.", t.at.Topic)
+	}
+	return nil
 }
 
 // repair deals with an offset that the broker does not have: before the first record, which retention or DeleteRecords explains, the read
