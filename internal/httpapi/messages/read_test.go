@@ -1,8 +1,11 @@
 package messages
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -120,5 +123,29 @@ func TestFieldsCannotSplitAReply(t *testing.T) {
 	}}, nil)
 	if h.Get("Kafka-Header-Ok") != "fine" || h.Get("Kafka-Headers-Left-Out") != "6" || h.Get("Kafka-Key-Base64") == "" || len(h) != 7 {
 		t.Errorf("%v", h)
+	}
+}
+
+// TestFieldsAreSmall has a key and record headers that would make a reply that clients refuse.
+func TestFieldsAreSmall(t *testing.T) {
+	for _, size := range []int{mostField, mostField + 1, 200_000} {
+		r := &kgo.Record{Topic: "t", Key: bytes.Repeat([]byte{0xff}, size), Value: []byte{}}
+		for range 100 {
+			r.Headers = append(r.Headers, kgo.RecordHeader{Key: "h", Value: bytes.Repeat([]byte("v"), 1000)})
+		}
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: "long", Value: bytes.Repeat([]byte("v"), mostField+1)})
+		h := http.Header{}
+		fields(h, r, nil)
+		left := h.Get("Kafka-Key-Left-Out")
+		if size > mostField && (left != strconv.Itoa(size) || h.Get("Kafka-Key-Base64") != "") || size <= mostField && (left != "" || h.Get("Kafka-Key-Base64") == "") {
+			t.Errorf("a key of %d bytes: left out %q, base64 of %d", size, left, len(h.Get("Kafka-Key-Base64")))
+		}
+		if sent := len(h.Values("Kafka-Header-H")); sent != 16 || h.Get("Kafka-Headers-Left-Out") != strconv.Itoa(101-sent) {
+			t.Errorf("%d headers of 1,000 bytes are sent, %s left out", sent, h.Get("Kafka-Headers-Left-Out"))
+		}
+		var b strings.Builder
+		if _ = h.Write(&b); b.Len() > 24<<10 {
+			t.Errorf("%d bytes of headers", b.Len())
+		}
 	}
 }

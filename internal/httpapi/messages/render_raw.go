@@ -14,6 +14,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
+// Clients and proxies refuse a reply whose headers are large, and with it the place of the next message: they would ask for this one for ever.
+// What is larger is told of, and JSON has it.
+const (
+	mostField  = 4 << 10  // bytes of a key, or of the value of a record header
+	mostFields = 16 << 10 // of all record headers together
+)
+
 // fields writes what a message has beside its value as headers, of a reply or of a part: those that a produce request takes, and the place.
 func fields(h http.Header, r *kgo.Record, out *handedOut) {
 	h.Set("Kafka-Topic", r.Topic)
@@ -25,20 +32,14 @@ func fields(h http.Header, r *kgo.Record, out *handedOut) {
 	}
 	switch {
 	case r.Key == nil:
+	case len(r.Key) > mostField:
+		h.Set("Kafka-Key-Left-Out", strconv.Itoa(len(r.Key)))
 	case len(r.Key) > 0 && plain(string(r.Key)):
 		h.Set("Kafka-Key", string(r.Key))
 	default:
 		h.Set("Kafka-Key-Base64", base64.StdEncoding.EncodeToString(r.Key))
 	}
-	left := 0
-	for _, header := range r.Headers {
-		if header.Value == nil || !isToken(header.Key) || !plain(string(header.Value)) {
-			left++
-			continue
-		}
-		h.Add("Kafka-Header-"+header.Key, string(header.Value))
-	}
-	if left > 0 { // a header of HTTP cannot carry them: JSON can
+	if left := recordFields(h, r.Headers); left > 0 { // a header of HTTP cannot carry them: JSON can
 		h.Set("Kafka-Headers-Left-Out", strconv.Itoa(left))
 	}
 	if out != nil {
@@ -46,6 +47,21 @@ func fields(h http.Header, r *kgo.Record, out *handedOut) {
 		h.Set("Kafka-Delivery-Count", strconv.Itoa(out.held.Deliveries))
 		h.Set("Kafka-Deadline", timeText(out.held.Deadline))
 	}
+}
+
+// recordFields writes the headers of a record that HTTP can carry, and counts the others.
+func recordFields(h http.Header, headers []kgo.RecordHeader) (left int) {
+	room := mostFields
+	for _, header := range headers {
+		size := len("Kafka-Header-: \r\n") + len(header.Key) + len(header.Value)
+		if header.Value == nil || size > room || !isToken(header.Key) || !plain(string(header.Value)) {
+			left++
+			continue
+		}
+		room -= size
+		h.Add("Kafka-Header-"+header.Key, string(header.Value))
+	}
+	return left
 }
 
 // isToken reports whether text may be part of a header's name (RFC 9110 §5.6.2).
@@ -65,7 +81,7 @@ func plain(s string) bool {
 			return false
 		}
 	}
-	return strings.TrimSpace(s) == s && len(s) <= 4096
+	return strings.TrimSpace(s) == s && len(s) <= mostField
 }
 
 // replyRaw answers with the bytes of one value. The type is not the one that the message claims: a browser must not run what is stored.
