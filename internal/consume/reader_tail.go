@@ -26,6 +26,7 @@ type Tail struct {
 	gaps     []Gap
 	charge   *charge   // nil for an endless read, whose batches are small
 	asked    bool      // the last gather asked brokers
+	moved    bool      // the last gather got further, with records or without
 	looked   time.Time // when the topic was last looked at for new partitions
 }
 
@@ -102,6 +103,9 @@ func (t *Tail) wait(ctx context.Context, limits Limits) (*Batch, error) {
 			return nil, err
 		} else if added {
 			continue // something may have come before it was followed
+		}
+		if t.moved {
+			continue // what was passed over, as aborted transactions are, says nothing of what follows it
 		}
 		if failed != nil {
 			if err := t.probe(ctx); err != nil {
@@ -199,6 +203,7 @@ func (t *Tail) gather(ctx context.Context, limits Limits) (*Batch, error) {
 		t.looked = time.Time{}
 		t.widen(ctx)
 	}
+	t.moved = false
 	var lots []lot
 	var behind []Position
 	for _, p := range t.at.Next {
@@ -291,6 +296,7 @@ func (t *Tail) advance(partition int32, to int64) {
 		return
 	}
 	t.at.Advance(partition, to)
+	t.moved = true
 	if t.at.Ahead {
 		t.ends[partition] = max(t.ends[partition], to) // the log is at least as long
 	}

@@ -6,6 +6,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // until polls, with a deadline.
@@ -103,4 +106,55 @@ func TestReadsAreBounded(t *testing.T) {
 		t.Error(err)
 	}
 	cancel()
+}
+
+// TestTailPassesAbortedTransactions has a tail go through many fetches in which nothing is for it.
+func TestTailPassesAbortedTransactions(t *testing.T) {
+	b := newReaderBench(t)
+	topic := b.topic(1)
+	b.broker.Cluster().ControlKey(int16(kmsg.Fetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		b.broker.Cluster().KeepControl()
+		r.(*kmsg.FetchRequest).MaxBytes = 1 << 30 // an answer that is full does not say what is aborted: no real broker's habit
+		return nil, nil, false
+	})
+	client, err := kgo.NewClient(append(b.broker.Options(), kgo.TransactionalID(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerBatchMaxBytes(20_000), kgo.ProducerBatchCompression(kgo.NoCompression()))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for _, commit := range []kgo.TransactionEndTry{kgo.TryAbort, kgo.TryCommit} {
+		if err := client.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		var records []*kgo.Record
+		for range 100 {
+			value := make([]byte, 10_000)
+			if commit {
+				value = []byte("0")
+			}
+			records = append(records, &kgo.Record{Topic: topic, Value: value})
+		}
+		if commit {
+			records = records[:1]
+		}
+		if err := client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.EndTransaction(t.Context(), commit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := b.reader(ReaderConfig{ReadCommitted: true})
+	tail, err := r.Tail(b.start(r, topic, nil, From{Earliest: true}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tail.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // a pause takes 15 s
+	defer cancel()
+	batch, err := tail.Next(ctx, Limits{Records: 10, Bytes: 64 << 10})
+	if err != nil || !slices.Equal(values(batch.Records), []string{"0"}) {
+		t.Errorf("%v, %v", batch, err)
+	}
 }
