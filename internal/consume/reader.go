@@ -76,6 +76,11 @@ const MostLast = 10_000
 // Errors: CodeTopicNotFound, CodePartitionNotFound, CodeUnprocessable for an offset without a partition, a foreign cursor or one with other
 // partitions, CodeForbidden, CodeTimeout.
 func (r *Reader) Start(ctx context.Context, topic string, partitions []int32, from From) (Cursor, error) {
+	if from.Last == 0 { // which reads much, and has this long for each step
+		var cancel context.CancelFunc
+		ctx, cancel = r.cluster.Deadline(ctx)
+		defer cancel()
+	}
 	layout, err := r.fetcher.layout(ctx, topic, false)
 	if err != nil {
 		return Cursor{}, err
@@ -292,7 +297,7 @@ func reached(c Cursor, ends map[int32]int64) bool {
 type Limits struct {
 	Records int           // 0 is 500
 	Bytes   int64         // of keys and values; one record always fits. 0 is 1 MiB
-	Wait    time.Duration // for the first record
+	Wait    time.Duration // for the first record; brokers that take longer to say that there is none have until the deadline
 }
 
 // Batch is what a read returned.
@@ -339,9 +344,6 @@ func (r *Reader) read(ctx context.Context, c Cursor, limits Limits, charge *char
 	t.charge = charge
 	defer t.detach()
 	if limits.Wait > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, limits.Wait)
-		defer cancel()
 		return t.wait(ctx, limits)
 	}
 	return t.look(ctx, limits)

@@ -18,6 +18,7 @@ import (
 // Tail is an endless read. One goroutine uses it.
 type Tail struct {
 	r        *Reader
+	endless  bool
 	at       Cursor
 	id       [16]byte        // of the topic; zero until a broker has answered
 	ends     map[int32]int64 // as the last fetch of each partition told
@@ -41,7 +42,9 @@ func (r *Reader) tail(c Cursor) *Tail {
 func (r *Reader) Tail(c Cursor) (*Tail, error) {
 	select {
 	case r.tails <- struct{}{}:
-		return r.tail(c), nil
+		t := r.tail(c)
+		t.endless = true
+		return t, nil
 	default:
 		return nil, &kafkarest.Error{Code: kafkarest.CodeTooManyRequests, RetryAfter: 5 * time.Second,
 			Message: fmt.Sprintf("There are %d endless reads, the most that are allowed: read without a stream, or try again later.", cap(r.tails))}
@@ -65,6 +68,8 @@ func (t *Tail) detach() {
 func (t *Tail) Next(ctx context.Context, limits Limits) (*Batch, error) {
 	b, err := t.wait(ctx, limits)
 	switch {
+	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return nil, ctx.Err() // while it asked the brokers
 	case err != nil:
 		return nil, err
 	case len(b.Records) > 0:
@@ -75,8 +80,15 @@ func (t *Tail) Next(ctx context.Context, limits Limits) (*Batch, error) {
 	return nil, ErrDraining
 }
 
-// wait gives records as soon as there are any, and an empty batch when ctx ends by its deadline or the reader drains.
+// wait gives records as soon as there are any, and an empty batch when ctx ends by its deadline, limits.Wait is over or the reader drains. What
+// brokers are asked for may take longer than limits.Wait: nobody is told that there is nothing before they have said so.
 func (t *Tail) wait(ctx context.Context, limits Limits) (*Batch, error) {
+	waiting := ctx
+	if limits.Wait > 0 {
+		var cancel context.CancelFunc
+		waiting, cancel = context.WithTimeout(ctx, limits.Wait)
+		defer cancel()
+	}
 	for {
 		var changed <-chan struct{}
 		var failed error
@@ -88,9 +100,6 @@ func (t *Tail) wait(ctx context.Context, limits Limits) (*Batch, error) {
 			}
 		}
 		b, err := t.look(ctx, limits)
-		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return &Batch{Next: t.at.Clone()}, nil
-		}
 		if err != nil || len(b.Records) > 0 {
 			return b, err
 		}
@@ -104,7 +113,7 @@ func (t *Tail) wait(ctx context.Context, limits Limits) (*Batch, error) {
 		} else if added {
 			continue // something may have come before it was followed
 		}
-		if t.moved {
+		if t.moved && waiting.Err() == nil {
 			continue // what was passed over, as aborted transactions are, says nothing of what follows it
 		}
 		if failed != nil {
@@ -112,7 +121,7 @@ func (t *Tail) wait(ctx context.Context, limits Limits) (*Batch, error) {
 				return nil, err
 			}
 		}
-		if over, err := t.sleep(ctx, changed, failed != nil); over {
+		if over, err := t.sleep(waiting, changed, failed != nil); over {
 			return b, err
 		}
 	}
@@ -164,7 +173,9 @@ func (t *Tail) follow() (added bool, err error) {
 
 // probe asks the brokers what the trouble of the hub is.
 func (t *Tail) probe(ctx context.Context) error {
-	got, err := t.r.fetcher.fetch(ctx, t.at.Topic, t.at.Next, 1<<10)
+	asking, cancel := t.deadline(ctx)
+	defer cancel()
+	got, err := t.r.fetcher.fetch(asking, t.at.Topic, t.at.Next, 1<<10)
 	for _, g := range got {
 		if gone := t.same(g.id); gone != nil {
 			return gone
@@ -199,6 +210,11 @@ func (t *Tail) widen(ctx context.Context) {
 
 // gather takes what there is for now from the rings and, behind them, from the brokers.
 func (t *Tail) gather(ctx context.Context, limits Limits) (*Batch, error) {
+	if t.hub == nil {
+		var cancel context.CancelFunc
+		ctx, cancel = t.deadline(ctx)
+		defer cancel()
+	}
 	if t.at.Whole && t.hub == nil { // partitions that were added since the cursor was made
 		t.looked = time.Time{}
 		t.widen(ctx)
@@ -215,34 +231,53 @@ func (t *Tail) gather(ctx context.Context, limits Limits) (*Batch, error) {
 		}
 		behind = append(behind, p)
 	}
-	t.asked = len(behind) > 0
-	if t.asked {
-		size := min(limits.Bytes, max(64<<10, int64(limits.Records)*4<<10))
-		got, err := t.r.fetcher.fetch(ctx, t.at.Topic, behind, size)
-		if err != nil {
-			return nil, kafka.Error(err)
-		}
+	if t.asked = len(behind) > 0; t.asked {
 		gaps := len(t.gaps)
-		for _, g := range got {
-			if err := t.same(g.id); err != nil {
-				return nil, err
-			}
-			if g.err != nil {
-				if err := t.repair(ctx, g); err != nil {
-					return nil, err
-				}
-				continue
-			}
-			if g.end >= 0 {
-				t.ends[g.Partition] = g.end
-			}
-			lots = append(lots, lot{g.Partition, g.records, g.next})
+		got, err := t.ask(ctx, behind, limits)
+		if err != nil {
+			return nil, err
 		}
 		if len(t.gaps) > gaps && ctx.Err() == nil {
 			return t.gather(ctx, limits) // from where the log begins
 		}
+		lots = append(lots, got...)
 	}
 	return t.choose(lots, limits), nil
+}
+
+// deadline gives a read the time of any request to the brokers. An endless one takes longer rather than ending; its fetches end by themselves.
+func (t *Tail) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	if t.endless {
+		return ctx, func() {}
+	}
+	return t.r.cluster.Deadline(ctx)
+}
+
+// ask fetches what the rings do not have.
+func (t *Tail) ask(ctx context.Context, behind []Position, limits Limits) (lots []lot, err error) {
+	ctx, cancel := t.deadline(ctx)
+	defer cancel()
+	size := min(limits.Bytes, max(64<<10, int64(limits.Records)*4<<10))
+	got, err := t.r.fetcher.fetch(ctx, t.at.Topic, behind, size)
+	if err != nil {
+		return nil, kafka.Error(err)
+	}
+	for _, g := range got {
+		if err := t.same(g.id); err != nil {
+			return nil, err
+		}
+		if g.err != nil {
+			if err := t.repair(ctx, g); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if g.end >= 0 {
+			t.ends[g.Partition] = g.end
+		}
+		lots = append(lots, lot{g.Partition, g.records, g.next})
+	}
+	return lots, nil
 }
 
 // lot is what there is of one partition.

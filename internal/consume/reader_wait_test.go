@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"kafkarest"
+	"kafkarest/internal/kafka"
+
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -156,5 +159,52 @@ func TestTailPassesAbortedTransactions(t *testing.T) {
 	batch, err := tail.Next(ctx, Limits{Records: 10, Bytes: 64 << 10})
 	if err != nil || !slices.Equal(values(batch.Records), []string{"0"}) {
 		t.Errorf("%v, %v", batch, err)
+	}
+}
+
+func TestReadWaitsOnlyForRecords(t *testing.T) {
+	b := newReaderBench(t)
+	topic := b.topic(1)
+	b.store(topic, 1, 0, 1)
+	r := b.reader(ReaderConfig{})
+	batch, err := r.Read(t.Context(), b.start(r, topic, nil, From{Earliest: true}), Limits{Wait: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer batch.Done()
+	if got := values(batch.Records); !slices.Equal(got, []string{"0"}) {
+		t.Errorf("a wait that ends before the broker's answer gives %v", got)
+	}
+}
+
+// TestReadOfFrozenBroker has brokers that take connections and answer nothing.
+func TestReadOfFrozenBroker(t *testing.T) {
+	const deadline = 300 * time.Millisecond
+	b := newReaderBench(t)
+	topic := b.topic(1)
+	b.store(topic, 1, 0, 1)
+	cluster, err := kafka.Open(kafka.Config{Common: b.broker.Options(), RequestTimeout: deadline})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close(context.Background())
+	r := NewReader(ReaderConfig{}, cluster)
+	defer r.Close()
+	c := b.start(r, topic, nil, From{Earliest: true})
+	thaw := make(chan struct{})
+	defer close(thaw)
+	b.broker.Cluster().ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		<-thaw
+		return nil, nil, false
+	})
+	for _, wait := range []time.Duration{0, deadline / 10, time.Minute} {
+		begin := time.Now()
+		_, err := r.Read(t.Context(), c, Limits{Wait: wait})
+		if e := kafkarest.AsError(err); e == nil || e.Code != kafkarest.CodeTimeout {
+			t.Errorf("wait of %v: %v", wait, err)
+		}
+		if took := time.Since(begin); took < deadline || took > deadline+500*time.Millisecond {
+			t.Errorf("wait of %v: the answer took %v", wait, took)
+		}
 	}
 }

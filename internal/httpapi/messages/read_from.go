@@ -27,7 +27,14 @@ func (a *API) readFrom(c *httpapi.Call) error {
 	if last := c.R.Header.Get("Last-Event-ID"); last != "" && c.Accept == typeEvents {
 		from = consume.From{Cursor: last}
 	}
-	cursor, err := a.Reader.Start(c.R.Context(), topic, p.partitions, from)
+	ctx := c.R.Context()
+	once := c.Accept != typeEvents && c.Accept != typeNDJSON
+	if once && p.limits.Wait <= 0 && from.Last == 0 { // the last N may be many: they have as long for each step
+		var cancel context.CancelFunc
+		ctx, cancel = a.Cluster.Deadline(ctx)
+		defer cancel()
+	}
+	cursor, err := a.Reader.Start(ctx, topic, p.partitions, from)
 	if err != nil {
 		return unlessGone(c, err)
 	}
@@ -37,16 +44,16 @@ func (a *API) readFrom(c *httpapi.Call) error {
 	case typeNDJSON:
 		return a.streamFrom(c, p, cursor, &lines{})
 	}
-	return a.readOnce(c, p, cursor)
+	return a.readOnce(ctx, c, p, cursor)
 }
 
 // readOnce answers with what there is.
-func (a *API) readOnce(c *httpapi.Call, p *readParams, cursor consume.Cursor) error {
+func (a *API) readOnce(ctx context.Context, c *httpapi.Call, p *readParams, cursor consume.Cursor) error {
 	p.limits.Wait = max(0, p.limits.Wait)
 	if c.Accept == typeRaw {
 		p.limits.Records = 1
 	}
-	b, err := a.Reader.Read(c.R.Context(), cursor, p.limits)
+	b, err := a.Reader.Read(ctx, cursor, p.limits)
 	if err != nil {
 		return unlessGone(c, err)
 	}
