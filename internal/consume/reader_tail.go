@@ -1,6 +1,7 @@
 package consume
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +13,6 @@ import (
 	"kafkarest/internal/kafka"
 
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Tail is an endless read. One goroutine uses it.
@@ -241,6 +241,7 @@ func (t *Tail) gather(ctx context.Context, limits Limits) (*Batch, error) {
 			return t.gather(ctx, limits) // from where the log begins
 		}
 		lots = append(lots, got...)
+		slices.SortFunc(lots, func(x, y lot) int { return cmp.Compare(x.partition, y.partition) })
 	}
 	return t.choose(lots, limits), nil
 }
@@ -257,6 +258,7 @@ func (t *Tail) deadline(ctx context.Context) (context.Context, context.CancelFun
 func (t *Tail) ask(ctx context.Context, behind []Position, limits Limits) (lots []lot, err error) {
 	ctx, cancel := t.deadline(ctx)
 	defer cancel()
+	rotate(behind, spread(behind)) // an answer that is full has nothing of the last ones
 	size := min(limits.Bytes, max(64<<10, int64(limits.Records)*4<<10))
 	got, err := t.r.fetcher.fetch(ctx, t.at.Topic, behind, size)
 	if err != nil {
@@ -280,51 +282,6 @@ func (t *Tail) ask(ctx context.Context, behind []Position, limits Limits) (lots 
 	return lots, nil
 }
 
-// lot is what there is of one partition.
-type lot struct {
-	partition int32
-	records   []*kgo.Record
-	next      int64 // after all of records
-}
-
-// choose takes records from every partition in turn, so that none starves another, until a limit; then orders them by time, as far as the
-// order within partitions lets it. What was not taken is found again by the next read.
-func (t *Tail) choose(lots []lot, limits Limits) *Batch {
-	taken := make([]int, len(lots))
-	var size int64
-	n := 0
-	for more := true; more && n < limits.Records; {
-		more = false
-		for i := range lots {
-			if taken[i] == len(lots[i].records) || n == limits.Records {
-				continue
-			}
-			r := lots[i].records[taken[i]]
-			if bytes := int64(len(r.Key) + len(r.Value)); n == 0 || size+bytes <= limits.Bytes {
-				size += bytes
-				taken[i]++
-				n++
-				more = true
-			}
-		}
-	}
-	b := &Batch{Records: merge(lots, taken, n), Gaps: t.gaps}
-	if n > 0 {
-		t.gaps = nil
-	}
-	for i, l := range lots {
-		switch k := taken[i]; {
-		case k == len(l.records):
-			t.advance(l.partition, l.next)
-		case k > 0:
-			t.advance(l.partition, l.records[k-1].Offset+1)
-		}
-	}
-	t.at.Ahead = t.at.Ahead && t.beyond()
-	b.Next = t.at.Clone()
-	return b
-}
-
 // advance notes what has been looked at of a partition.
 func (t *Tail) advance(partition int32, to int64) {
 	if to <= offsetOf(t.at, partition) {
@@ -344,26 +301,6 @@ func (t *Tail) beyond() bool {
 		end, known := t.ends[p.Partition]
 		return !known || p.Offset > end
 	})
-}
-
-// merge orders the first taken[i] records of each lot by timestamp, keeping each lot's own order.
-func merge(lots []lot, taken []int, n int) []*kgo.Record {
-	if n == 0 {
-		return nil
-	}
-	out := make([]*kgo.Record, 0, n)
-	at := make([]int, len(lots))
-	for len(out) < n {
-		first := -1
-		for i := range lots {
-			if at[i] < taken[i] && (first < 0 || lots[i].records[at[i]].Timestamp.Before(lots[first].records[at[first]].Timestamp)) {
-				first = i
-			}
-		}
-		out = append(out, lots[first].records[at[first]])
-		at[first]++
-	}
-	return out
 }
 
 // same holds the read to the topic that it began with: one that was made anew may have grown beyond the read's place.

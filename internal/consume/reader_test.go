@@ -264,6 +264,76 @@ func TestReaderNumberOfSeveral(t *testing.T) {
 	}
 }
 
+// TestReaderIsFair takes one record at a time, from partitions of which each could fill an answer.
+func TestReaderIsFair(t *testing.T) {
+	const partitions, records = 8, 80
+	b := newReaderBench(t)
+	topic := b.topic(partitions)
+	for _, sameTime := range []bool{false, true} {
+		var list []*kgo.Record
+		for i := range records {
+			at := time.Unix(1_700_000_000+int64(i), 0)
+			if sameTime {
+				at = time.Unix(1_800_000_000, 0)
+			}
+			list = append(list, &kgo.Record{Topic: topic, Partition: int32(i % partitions), Value: fmt.Appendf(nil, "%d", i), Timestamp: at})
+		}
+		if err := b.client.ProduceSync(t.Context(), list...).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := b.reader(ReaderConfig{})
+	c := b.start(r, topic, nil, From{Earliest: true})
+	var got []string
+	of := map[int32]int{}
+	for range records + 5*partitions {
+		batch, err := r.Read(t.Context(), c, Limits{Records: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch.Done()
+		got = append(got, values(batch.Records)...)
+		c = batch.Next
+		if len(got) > records {
+			of[batch.Records[0].Partition]++
+		}
+	}
+	if !slices.Equal(got[:records], numbers(0, records)) {
+		t.Errorf("not by time: %v", got[:records])
+	}
+	if len(of) != partitions {
+		t.Errorf("of the same time, the first %d are of these partitions: %v", 5*partitions, of)
+	}
+}
+
+// TestReaderPassesNobodyOver has answers that are full before the last partitions have their turn.
+func TestReaderPassesNobodyOver(t *testing.T) {
+	const partitions = 8
+	b := newReaderBench(t)
+	topic := b.topic(partitions)
+	for i := range 20 * partitions {
+		record := &kgo.Record{Topic: topic, Partition: int32(i % partitions), Value: make([]byte, 14_000), Timestamp: time.Unix(1_700_000_000, 0)}
+		if err := b.client.ProduceSync(t.Context(), record).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := b.reader(ReaderConfig{})
+	c := b.start(r, topic, nil, From{Earliest: true})
+	of := map[int32]int{}
+	for range 5 * partitions {
+		batch, err := r.Read(t.Context(), c, Limits{Records: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch.Done()
+		c = batch.Next
+		of[batch.Records[0].Partition]++
+	}
+	if len(of) != partitions {
+		t.Errorf("the first %d are of these partitions: %v", 5*partitions, of)
+	}
+}
+
 func TestReaderTellsOfGaps(t *testing.T) {
 	b := newReaderBench(t)
 	topic := b.topic(1)
