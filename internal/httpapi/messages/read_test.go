@@ -149,3 +149,35 @@ func TestFieldsAreSmall(t *testing.T) {
 		}
 	}
 }
+
+// TestBothSidesUndecodable has each side, and both, be something else than the format says.
+func TestBothSidesUndecodable(t *testing.T) {
+	type failure struct {
+		Code      int
+		Side      string
+		Message   string
+		Retriable bool
+	}
+	for name, test := range map[string]struct {
+		key, value         string
+		first, valueFailed string
+	}{
+		"neither": {"1", "2", "", ""},
+		"key":     {"x", "2", "key", ""},
+		"value":   {"1", "x", "value", ""},
+		"both":    {"x", "x", "key", "value"},
+	} {
+		r := renderer{format.JSON{}, format.JSON{}}
+		line := r.message(t.Context(), nil, &kgo.Record{Topic: "t", Key: []byte(test.key), Value: []byte(test.value)}, nil)
+		var m struct {
+			Error      failure `json:"error"`
+			ValueError failure `json:"value_error"`
+		}
+		if err := json.Unmarshal(line, &m); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		if m.Error.Side != test.first || m.ValueError.Side != test.valueFailed || (m.ValueError.Message != "") != (test.valueFailed != "") {
+			t.Errorf("%s: %s", name, line)
+		}
+	}
+}

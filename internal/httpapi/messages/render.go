@@ -65,11 +65,7 @@ func (r *renderer) message(ctx context.Context, b []byte, rec *kgo.Record, out *
 	b, valueAs, valueErr = appendSide(ctx, append(b, `,"value":`...), r.value, rec.Value)
 	b = appendMessageHeaders(append(b, `,"headers":`...), rec.Headers)
 	b = appendEncoding(b, keyAs, valueAs)
-	if keyErr != nil {
-		b = appendDecodeError(b, format.Key, keyErr)
-	} else if valueErr != nil {
-		b = appendDecodeError(b, format.Value, valueErr)
-	}
+	b = appendDecodeErrors(b, keyErr, valueErr)
 	if out != nil {
 		b = appendQuoted(append(b, `,"ack":`...), out.ack)
 		b = append(b, `,"delivery_count":`...)
@@ -167,8 +163,22 @@ func appendMessageHeaders(b []byte, headers []kgo.RecordHeader) []byte {
 	return append(b, ']')
 }
 
+// appendDecodeErrors writes error when there is one, whichever side it is of; when both fail it is the key's, and value_error the value's.
+func appendDecodeErrors(b []byte, key, value error) []byte {
+	switch {
+	case key != nil && value != nil:
+		b = appendDecodeError(append(b, `,"error":`...), format.Key, key)
+		return appendDecodeError(append(b, `,"value_error":`...), format.Value, value)
+	case key != nil:
+		return appendDecodeError(append(b, `,"error":`...), format.Key, key)
+	case value != nil:
+		return appendDecodeError(append(b, `,"error":`...), format.Value, value)
+	}
+	return b
+}
+
 func appendDecodeError(b []byte, side format.Side, err error) []byte {
-	b = append(b, `,"error":{"code":`...)
+	b = append(b, `{"code":`...)
 	b = strconv.AppendInt(b, int64(kafkarest.CodeUndecodable), 10)
 	b = append(append(append(b, `,"side":"`...), side...), `","message":`...)
 	b = appendQuoted(b, err.Error()) // formats say nothing of the data
