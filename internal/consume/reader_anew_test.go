@@ -9,6 +9,8 @@ import (
 	"kafkarest"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // TestTailOfTopicMadeAnew has a topic deleted and made anew while a tail waits at its end: the tail ends with an error, whether the new log is
@@ -49,6 +51,35 @@ func TestTailOfTopicMadeAnew(t *testing.T) {
 			if waiting(r, topic, 0) != 1 {
 				t.Error("the new topic is not followed by the hub")
 			}
+		})
+	}
+}
+
+// TestHubForgets has the hub's client tell that its place is gone although the topic is the same: tails look for themselves, and go on.
+func TestHubForgets(t *testing.T) {
+	for name, told := range map[string]kgo.FetchPartition{
+		"unknown id": {Err: kerr.UnknownTopicID},
+		"gone back":  {Records: []*kgo.Record{{Offset: 3}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newReaderBench(t)
+			topic := b.topic(1)
+			b.store(topic, 1, 0, 10)
+			r := b.reader(ReaderConfig{})
+			tail, err := r.Tail(b.start(r, topic, nil, From{}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tail.Close()
+			b.rest(tail)
+			followed := tail.hub
+			r.hub.polled(topic, followed, &told, ringMost)
+			b.store(topic, 1, 10, 11)
+			b.next(tail, "10")
+			b.rest(tail) // so that it has followed again
+			until(t, "the topic is followed afresh", func() bool { return tail.hub != followed && waiting(r, topic, 0) == 1 })
+			b.store(topic, 1, 11, 12)
+			b.next(tail, "11")
 		})
 	}
 }
