@@ -273,8 +273,12 @@ func readAll(r io.Reader) ([]byte, error) {
 	if _, err := out.ReadFrom(r); err != nil {
 		return nil, err
 	}
-	if out.Len() == 0 {
+	body := out.Bytes()
+	switch n := len(body); {
+	case n == 0:
 		return []byte{}, nil
+	case cap(body) > n+n/4: // the room for more would stay for as long as the record does, and count nowhere
+		return bytes.Clone(body), nil
 	}
-	return out.Bytes(), nil
+	return body, nil
 }
