@@ -5,7 +5,8 @@ func readKeys() []Key {
 	return []Key{
 		integer("messages.read.limit.max", 10000, 1, 1000000, "Most messages that `limit=` of one read may ask for."),
 		long("messages.read.max.bytes", 16<<20, 1, 1<<30, "Most bytes that one read gives, whatever `max_bytes=` asks for; one message always fits."),
-		long("messages.read.buffer.bytes", 128<<20, 1<<20, 1<<40, "Bytes that all reads may hold until their replies are written; above it they wait, then 429."),
+		long("messages.read.buffer.bytes", 128<<20, 1<<20, 1<<40,
+			"Bytes that all reads may hold until their replies are written; above it they wait, then 429. A read that waits for a message holds nothing."),
 		long("messages.tail.buffer.bytes", 64<<20, 1<<20, 1<<40,
 			"Bytes of the newest records of all topics that somebody waits for; a reader that is slower than that fetches for itself."),
 		integer("messages.streams.max", 5000, 1, 1000000, "Most endless reads from an offset at once; above it 429."),
