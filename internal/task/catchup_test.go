@@ -1,15 +1,12 @@
 package task
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"kafkarest"
-	"kafkarest/internal/kafka"
-	"kafkarest/internal/kafka/embedded"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -31,24 +28,7 @@ func TestAnotherNodeKnowsAtOnce(t *testing.T) {
 
 // Ids that never were cost little, and their answer comes soon even when the broker has none.
 func TestIdsThatNeverWere(t *testing.T) {
-	b, err := embedded.Start(embedded.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	cluster, err := kafka.Open(kafka.Config{Common: b.Options(), Idempotent: true, UnknownFor: time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		if err := cluster.Close(ctx); err != nil {
-			t.Error(err)
-		}
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	cluster, b := brokerFor(t)
 	s := open(t, cluster, Config{Node: "n"})
 	begin(t, s, Beginning{})
 	var asked atomic.Int64

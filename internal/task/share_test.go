@@ -2,16 +2,12 @@ package task
 
 import (
 	"bytes"
-	"context"
 	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"kafkarest/internal/kafka"
-	"kafkarest/internal/kafka/embedded"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -44,10 +40,7 @@ func TestGroupIsForbidden(t *testing.T) {
 
 func groupIsForbidden(t *testing.T, request kmsg.Key) {
 	t.Helper()
-	b, err := embedded.Start(embedded.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	cluster, b := brokerFor(t)
 	var refused atomic.Int64
 	var allowed atomic.Bool
 	b.Cluster().ControlKey(int16(request), func(req kmsg.Request) (kmsg.Response, error, bool) {
@@ -58,20 +51,6 @@ func groupIsForbidden(t *testing.T, request kmsg.Key) {
 		refused.Add(1)
 		return forbiddenGroup(req), nil, true
 	})
-	cluster, err := kafka.Open(kafka.Config{Common: b.Options(), Idempotent: true, UnknownFor: time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		if err := cluster.Close(ctx); err != nil {
-			t.Error(err)
-		}
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
 	var log lines
 	callbacks := toLoopback()
 	callbacks.Group = "hooks"

@@ -14,8 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// onBroker is a cluster to keep tasks in, and what fills its disk: while it is true, no produce request is taken.
-func onBroker(t *testing.T) (*kafka.Cluster, *atomic.Bool) {
+// brokerFor is a cluster on an embedded broker, for this test alone.
+func brokerFor(t *testing.T) (*kafka.Cluster, *embedded.Broker) {
 	t.Helper()
 	b, err := embedded.Start(embedded.Config{Settings: map[string]string{"auto.create.topics.enable": "false"}})
 	if err != nil {
@@ -25,14 +25,6 @@ func onBroker(t *testing.T) (*kafka.Cluster, *atomic.Bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var full atomic.Bool
-	b.Cluster().ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		b.Cluster().KeepControl()
-		if !full.Load() {
-			return nil, nil, false
-		}
-		return refused(req.(*kmsg.ProduceRequest)), nil, true
-	})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -42,6 +34,21 @@ func onBroker(t *testing.T) (*kafka.Cluster, *atomic.Bool) {
 		if err := b.Close(); err != nil {
 			t.Error(err)
 		}
+	})
+	return cluster, b
+}
+
+// onBroker is a cluster to keep tasks in, and what fills its disk: while it is true, no produce request is taken.
+func onBroker(t *testing.T) (*kafka.Cluster, *atomic.Bool) {
+	t.Helper()
+	cluster, b := brokerFor(t)
+	var full atomic.Bool
+	b.Cluster().ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		b.Cluster().KeepControl()
+		if !full.Load() {
+			return nil, nil, false
+		}
+		return refused(req.(*kmsg.ProduceRequest)), nil, true
 	})
 	return cluster, &full
 }
