@@ -41,6 +41,7 @@ type Instance struct {
 	cancelPoll context.CancelFunc
 	waiting    int  // for polling, to change what is fetched: no poll begins meanwhile
 	stale      bool // in manual mode: client does not fetch what is assigned, or not from where it should; poll replaces it
+	anew       bool // nothing was delivered since partitions were assigned
 	paused     bool // by drop, as a member of a group: fetching goes on with the next read
 	closed     bool
 	resolved   time.Time // when positions were last resolved, in manual mode

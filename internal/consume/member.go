@@ -84,6 +84,7 @@ func (i *Instance) assignedAt(ctx context.Context, offsets map[string]map[int32]
 			i.assigned[tp] = newPartition(tp, at)
 		}
 	}
+	i.anew = true
 	return offsets, nil
 }
 
@@ -272,6 +273,6 @@ func (i *Instance) reader() (*kgo.Client, error) {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.client, i.stale = client, false
+	i.client, i.stale, i.anew = client, false, true
 	return client, nil
 }

@@ -91,9 +91,19 @@ func (i *Instance) Read(ctx context.Context, opts ReadOptions) (*Delivery, error
 	deadline := time.Now().Add(i.wait(opts.Wait))
 	waiting, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
+	var moment *time.Timer
 	for {
 		if i.gather(ctx, b); b.full || i.m.draining.Load() {
 			break
+		}
+		if b.enough {
+			if !i.incomplete() {
+				break
+			}
+			if moment == nil {
+				moment = time.AfterFunc(aMoment, cancel)
+				defer moment.Stop()
+			}
 		}
 		if err := i.poll(waiting); err != nil {
 			if len(b.taken) > b.skipped {
@@ -107,6 +117,25 @@ func (i *Instance) Read(ctx context.Context, opts ReadOptions) (*Delivery, error
 		}
 	}
 	return i.deliver(ctx, b)
+}
+
+// aMoment is how long the first read after an assignment that has something already waits for what else there is.
+const aMoment = 50 * time.Millisecond
+
+// incomplete reports whether nothing was delivered since partitions were assigned, and some have brought nothing yet. kgo makes those of an
+// assignment fetchable one after another, and its first fetch may be of the first alone; who reads expects what is there in all of them.
+func (i *Instance) incomplete() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if !i.anew {
+		return false
+	}
+	for _, p := range i.assigned {
+		if !p.seen {
+			return true
+		}
+	}
+	return false
 }
 
 func errBusy() error {
@@ -223,7 +252,8 @@ type batch struct {
 	taken      []Delivered
 	skipped    int   // how many of them are passed over
 	size       int64 // of the others
-	full       bool
+	full       bool  // nothing more is to be taken
+	enough     bool  // no more needs to be waited for
 	err        error // of the record after the last one taken
 }
 
@@ -244,8 +274,7 @@ func (i *Instance) newBatch(opts ReadOptions) *batch {
 	return b
 }
 
-// gather takes pending records until the limit, the minimum with nothing more at hand, or one that cannot be decoded. They are decoded
-// without the lock.
+// gather takes all pending records, until the limit or one that cannot be decoded. They are decoded without the lock.
 func (i *Instance) gather(ctx context.Context, b *batch) {
 	i.mu.Lock()
 	chunks := i.pending
@@ -268,7 +297,7 @@ func (i *Instance) gather(ctx context.Context, b *batch) {
 	defer i.mu.Unlock()
 	i.pending = append(chunks, i.pending...)
 	i.dropForeign()
-	b.full = b.full || len(b.taken) > b.skipped && b.size >= b.min
+	b.enough = len(b.taken) > b.skipped && b.size >= b.min
 }
 
 func count(chunks []chunk) (n int) {
@@ -364,6 +393,7 @@ func (i *Instance) deliver(ctx context.Context, b *batch) (*Delivery, error) {
 		d.Records = slices.DeleteFunc(slices.Clone(d.taken), func(r Delivered) bool { return r.skipped })
 	}
 	i.last = d
+	i.anew = i.anew && len(d.taken) == 0
 	if len(d.Records) == 0 && b.err != nil {
 		d.end() // there is no reply for what was passed over
 		return nil, b.err
